@@ -1,0 +1,916 @@
+"""
+Every value that crosses a module boundary; all frozen.
+
+Instants are nanoseconds of one process's monotonic clock, durations are
+nanoseconds, unless a name ends in `_s` (seconds as a decimal, in the record).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+SECOND = 1_000_000_000
+MILLISECOND = 1_000_000
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A frozen value that reads and writes itself as JSON, and refuses what it does not know."""
+
+
+# --- time -----------------------------------------------------------------------------------------------------
+
+
+class Anchor(Value):
+    """One instant on three clocks: monotonic, wall (UTC, Unix epoch) and boot; nanoseconds."""
+
+    monotonic: int
+    wall: int
+    boot: int | None = None
+
+
+class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    An instant known only to lie from *lower* to *upper*.
+
+    Attributes:
+        lower: Nanoseconds on the monotonic clock.
+
+        upper: Nanoseconds, at or after lower.
+    """
+
+    lower: int
+    upper: int
+
+
+class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    A duration (or a count) known only to lie from *lower* to *upper*.
+
+    Attributes:
+        lower: Nanoseconds (or a count), at least 0.
+
+        upper: Nanoseconds (or a count), or None when the run ended first.
+    """
+
+    lower: int
+    upper: int | None
+
+
+# --- what probes see -------------------------------------------------------------------------------------------
+
+
+class Outcome(Enum):
+    """What one sample showed."""
+
+    OK = "ok"  # the answer is right and came within the deadline
+    FAILED = "failed"  # an error, a wrong answer, or the deadline passed
+    UNKNOWN = "unknown"  # never sent, or the prober's own machine failed: proves nothing
+
+
+class Fate(Enum):
+    """What is known of one attempted write."""
+
+    ACKNOWLEDGED = "acknowledged"
+    REFUSED = "refused"  # known not to have been applied
+    UNKNOWN = "unknown"  # neither lost nor safe
+
+
+class Sample(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """
+    One request of one probe, counted at *sent*.
+
+    Attributes:
+        planned: When it should have been sent.
+
+        sent: When it was (read just before name lookup or first byte), or None if never.
+
+        ended: When its outcome was known, or None if never sent.
+
+        outcome: What it showed.
+
+        detail: Why it failed or is unknown, in words; "" when ok.
+
+        served_by: Who answered (node, region, epoch), when the answer tells.
+
+        id: The id written, for a probe that writes.
+
+        fate: What is known of that write.
+
+        value: A number the answer carried, for probes that read one.
+    """
+
+    planned: int
+    sent: int | None
+    ended: int | None
+    outcome: Outcome
+    detail: str = ""
+    served_by: str | None = None
+    id: int | None = None
+    fate: Fate | None = None
+    value: float | None = None
+
+
+class SurvivorRead(Value):
+    """
+    One reading of the ids that a store holds.
+
+    Attributes:
+        sent: When the read began; ids sent after it are not judged by it.
+
+        ended: When the last byte had arrived.
+
+        ids: Every id of this run found, sorted, duplicates kept; None when the read failed.
+
+        error: Why it failed.
+
+        source: Who was asked (an endpoint or a node).
+    """
+
+    sent: int
+    ended: int
+    ids: tuple[int, ...] | None = None
+    error: str | None = None
+    source: str = ""
+
+
+# --- what a person asked for --------------------------------------------------------------------------------------
+
+
+class Measure(Enum):
+    """What an objective may be about."""
+
+    RTO = "rto"  # first fault action to the start of sustained service
+    OUTAGE = "outage"  # first bad request to the start of sustained service
+    BAD_TIME = "bad_time"  # failed stretches added up
+    ERROR_RATIO = "error_ratio"  # failed share of the samples since the fault, in parts per million
+    RPO = "rpo"  # time between the oldest lost commit and the loss end
+    LOST_WRITES = "lost_writes"  # acknowledged writes that are gone
+    INTEGRITY = "integrity"  # lost writes form one recovery point: number of holes, judged against 0
+    REDUNDANCY = "redundancy"  # first fault action to replicas back
+    FAILBACK = "failback"  # the outage that undoing the fault caused
+
+
+class Origin(Enum):
+    """The instant a recovery time is counted from."""
+
+    FAULT = "fault"
+    IMPACT = "impact"
+    DETECTED = "detected"
+    DECIDED = "decided"
+
+
+class Objective(Value):
+    """
+    One target.
+
+    Attributes:
+        measure: What is judged.
+
+        target: Nanoseconds for durations, a count for lost_writes and integrity, ppm for error_ratio.
+
+        origin: Where a recovery time is counted from.
+
+        source: Who set the target ("SLA 4.2"), printed in the report.
+
+        probe: The one probe it is about; None means all judged probes together.
+    """
+
+    measure: Measure
+    target: int
+    origin: Origin = Origin.FAULT
+    source: str | None = None
+    probe: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The name used everywhere: the measure, and the probe when it is about one."""
+        return f"{self.measure.value}:{self.probe}" if self.probe else self.measure.value
+
+
+class Parameters(Value):
+    """
+    How an outage is found in samples (None: the default that follows from the probe's period).
+
+    Attributes:
+        hold: How long service must stay good to count as recovered; default max(10 s, 20 periods).
+
+        onset_ratio: Failed share over the onset window above which an outage begins, 0 to 1.
+
+        onset_window: Default 50 periods.
+
+        recovery_ratio: Failed share still accepted while holding, 0 to 1.
+
+        hold_min_ok: Good samples needed while holding; default half of those planned.
+
+        minimum_capacity: Good rate needed while holding, as a share of the baseline's.
+    """
+
+    hold: int | None = None
+    onset_ratio: float = 0.0
+    onset_window: int | None = None
+    recovery_ratio: float = 0.0
+    hold_min_ok: int | None = None
+    minimum_capacity: float | None = None
+
+
+class Probe(Value):
+    """
+    One probe as a file describes it.
+
+    Attributes:
+        name: What reports call it.
+
+        kind: The plug-in that sends its requests.
+
+        every: Period.
+
+        deadline: One limit over lookup, connect, TLS and answer.
+
+        options: The kind's own keys; endpoints filled in, `${env:NAME}` left as written so that
+            no secret reaches the journal.
+
+        writes: It writes ids and can read the survivors back.
+
+        file: Where it is written, relative to the project.
+    """
+
+    name: str
+    kind: str
+    every: int
+    deadline: int
+    options: dict[str, Any] = {}
+    writes: bool = False
+    title: str = ""
+    file: str = ""
+
+
+class Fault(Value):
+    """
+    One thing that a drill breaks, through one engine.
+
+    Attributes:
+        name: What steps and reports call it.
+
+        engine: The plug-in that carries it out.
+
+        title: In a person's words.
+
+        file: Where it is written, relative to the project.
+
+        document: The engine's own document (a Chaos Toolkit experiment), references unresolved.
+
+        arguments: Values under `with:`.
+
+        lab: Folder of the lab it acts on, when there is one.
+    """
+
+    name: str
+    engine: str
+    title: str = ""
+    file: str = ""
+    document: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
+    lab: str | None = None
+
+
+class StepKind(Enum):
+    WATCH = "watch"  # sample for a while; the first one is the healthy baseline
+    INJECT = "inject"
+    AWAIT = "await"
+    RESTORE = "restore"
+
+
+class Condition(Enum):
+    """What an await step waits for."""
+
+    RECOVERY = "recovery"  # every judged probe good, and staying good
+    REDUNDANCY = "redundancy"  # every redundancy probe good
+    IMPACT = "impact"  # some judged probe failing
+
+
+class Step(Value):
+    """
+    One step of a drill.
+
+    Attributes:
+        kind: What is done.
+
+        fault: Which fault, for inject and restore.
+
+        condition: What is waited for, for await.
+
+        within: How long a watch lasts, how long an await may take.
+    """
+
+    kind: StepKind
+    fault: str | None = None
+    condition: Condition | None = None
+    within: int | None = None
+
+    def __str__(self) -> str:
+        what = self.fault or (self.condition.value if self.condition else "")
+        return f"{self.kind.value} {what}".strip()
+
+
+class Guard(Value):
+    """
+    What aborts a drill before it hurts: a probe that must stay good, or a longest outage.
+
+    Attributes:
+        probe: Must stay good.
+
+        max_outage: Longest outage of the judged probes before the drill is aborted and undone.
+    """
+
+    probe: str | None = None
+    max_outage: int | None = None
+
+
+class FileDigest(Value):
+    """A file that the plan was made from; SHA-256 of its bytes as written, references unresolved."""
+
+    path: str
+    sha256: str
+
+
+class Plan(Value):
+    """
+    All that a run needs to know, decided before anything is touched.
+
+    Attributes:
+        judged: Probes that decide whether service is back.
+
+        observed: Probes sampled and reported, not judged.
+
+        redundancy: Probes that say whether replicas are back.
+
+        disaster: The fault whose action is the t0 of data loss; None means the first.
+
+        digest: SHA-256 over the plan's canonical JSON, this field empty.
+    """
+
+    drill: str
+    title: str
+    system: str
+    objectives: tuple[Objective, ...]
+    probes: tuple[Probe, ...]
+    judged: tuple[str, ...]
+    observed: tuple[str, ...] = ()
+    redundancy: tuple[str, ...] = ()
+    parameters: Parameters = Parameters()
+    steps: tuple[Step, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    disaster: str | None = None
+    lab: str | None = None
+    files: tuple[FileDigest, ...] = ()
+    digest: str = ""
+
+    def probe(self, name: str) -> Probe:
+        return next(probe for probe in self.probes if probe.name == name)
+
+    def fault(self, name: str) -> Fault:
+        return next(fault for fault in self.faults if fault.name == name)
+
+
+# --- what an engine says ------------------------------------------------------------------------------------------
+
+
+class Undo(Value):
+    """
+    How to undo a fault: plain data, on disk before the fault.
+
+    Attributes:
+        data: Whatever the engine's `undo` needs in a new process on the same machine; no secrets.
+
+        summary: What it does, for people, one sentence each.
+
+        instructions: What a person must do if it cannot be verified.
+    """
+
+    engine: str
+    fault: str
+    data: dict[str, Any] = {}
+    summary: tuple[str, ...] = ()
+    instructions: tuple[str, ...] = ()
+
+
+class Effect(Enum):
+    """Whether a fault is known to have had an effect."""
+
+    SHOWN = "shown"  # the engine proved it (processes that really went, FIS targets acted on)
+    NONE = "none"  # the engine proved that nothing happened
+    UNKNOWN = "unknown"  # the engine cannot tell; an impact seen by a probe will do
+
+
+class Injection(Value):
+    """
+    What an engine says of a fault it has carried out.
+
+    Attributes:
+        effect: Whether it took effect.
+
+        evidence: What shows that, for people.
+
+        details: The same as data.
+    """
+
+    effect: Effect
+    evidence: str = ""
+    details: tuple[Any, ...] = ()
+
+
+# --- what happened: the journal's events ----------------------------------------------------------------------------
+
+
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="event"
+):
+    """Something that happened at one instant; appended to the journal, never changed."""
+
+    at: int
+
+
+class Began(Event, tag="began"):
+    """The run began: all that is needed to judge it later, on another machine."""
+
+    run_id: str
+    plan: Plan
+    anchor: Anchor
+    tool: dict[str, str] = {}  # drill, python, platform and engine versions
+    trigger: str = "manual"
+
+
+class StepBegan(Event, tag="step"):
+    """Step *n* (from 0) began."""
+
+    n: int
+
+
+class StepEnded(Event, tag="step-ended"):
+    """Step *n* ended; *done* is false when it was cut short, *reason* says why."""
+
+    n: int
+    done: bool
+    reason: str = ""
+
+
+class Prepared(Event, tag="prepared"):
+    """The undo of a fault is known and on disk; nothing is broken yet."""
+
+    undo: Undo
+
+
+class Intent(Event, tag="intent"):
+    """
+    One activity is about to touch the world; on disk before it does.
+
+    Attributes:
+        fault: Whose activity it is.
+
+        activity: Its name.
+
+        n: Number within the fault, from 0, going on through the undo.
+
+        breaks: True if it breaks something, False if it only looks or undoes.
+
+        undoing: It is part of the undo.
+    """
+
+    fault: str
+    activity: str
+    n: int
+    breaks: bool = True
+    undoing: bool = False
+
+
+class Done(Event, tag="done"):
+    """Activity *n* of a fault returned, well or badly."""
+
+    fault: str
+    n: int
+    ok: bool
+    output: Any = None
+    error: str = ""
+
+
+class Injected(Event, tag="injected"):
+    """A fault has been carried out, with what the engine says of its effect."""
+
+    fault: str
+    injection: Injection
+
+
+class InjectFailed(Event, tag="inject-failed"):
+    """A fault could not be carried out; parts of it may be in place."""
+
+    fault: str
+    error: str
+
+
+class RestoreBegan(Event, tag="restore"):
+    """Undoing a fault began."""
+
+    fault: str
+
+
+class Restored(Event, tag="restored"):
+    """Undoing a fault ended; *verified* is false when it may still be in place."""
+
+    fault: str
+    verified: bool
+    error: str = ""
+    instructions: tuple[str, ...] = ()
+
+
+class Samples(Event, tag="samples"):
+    """A batch of samples of one probe, in the order they ended."""
+
+    probe: str
+    samples: tuple[Sample, ...]
+
+
+class WritesPlanned(Event, tag="writes"):
+    """Ids from *first* to *last* may be written from now on by *probe*, in steps of *stride*."""
+
+    probe: str
+    first: int
+    last: int
+    stride: int = 1
+
+
+class Survivors(Event, tag="survivors"):
+    """One reading of what a store still holds."""
+
+    probe: str
+    read: SurvivorRead
+
+
+class Mark(Event, tag="mark"):
+    """
+    Something the system itself reported: a promotion, a switch of the router.
+
+    Attributes:
+        name: A phase of the report: detected, decided, promoted, routed, redundant…
+
+        window: When it happened, on this run's clock, with the source's uncertainty.
+
+        source: Who said so.
+
+        text: What exactly, for people.
+    """
+
+    name: str
+    window: Window
+    source: str
+    text: str = ""
+
+
+class Note(Event, tag="note"):
+    """Something people should read in the report."""
+
+    text: str
+
+
+class Completion(Enum):
+    """How a run ended, apart from what it measured."""
+
+    COMPLETED = "completed"
+    REFUSED = "refused"  # before anything was broken
+    ABORTED = "aborted"  # a guard, a person, a crash or a failed step; everything restored
+    UNSAFE = "unsafe"  # a fault may still be in place
+
+
+class Ended(Event, tag="ended"):
+    """The run ended. Later lines are entries by people."""
+
+    completion: Completion
+    anchor: Anchor
+    reason: str = ""
+    cause: str = ""  # guard, person, crash, preflight, unhealthy_before, not_executed, …
+
+
+AnyEvent = (
+    Began
+    | StepBegan
+    | StepEnded
+    | Prepared
+    | Intent
+    | Done
+    | Injected
+    | InjectFailed
+    | RestoreBegan
+    | Restored
+    | Samples
+    | WritesPlanned
+    | Survivors
+    | Mark
+    | Note
+    | Ended
+)
+
+
+class History(msgspec.Struct, frozen=True):
+    """
+    A run read back from its journal.
+
+    Attributes:
+        digest: SHA-256 of the journal's last line, hexadecimal.
+    """
+
+    events: tuple[AnyEvent, ...]
+    digest: str = ""
+
+    @property
+    def began(self) -> Began:
+        first = self.events[0]
+        assert isinstance(first, Began)
+        return first
+
+    @property
+    def ended(self) -> Ended | None:
+        return next((event for event in reversed(self.events) if isinstance(event, Ended)), None)
+
+    @property
+    def plan(self) -> Plan:
+        return self.began.plan
+
+    def samples(self, probe: str) -> list[Sample]:
+        """Every sample of one probe, sorted by the instant it was planned for."""
+        found = [
+            sample
+            for event in self.events
+            if isinstance(event, Samples) and event.probe == probe
+            for sample in event.samples
+        ]
+        return sorted(found, key=lambda sample: sample.planned)
+
+    def of(self, *kinds: type[Event]) -> list[Any]:
+        """Every event of these kinds, in journal order."""
+        return [event for event in self.events if isinstance(event, kinds)]
+
+
+# --- what it means ----------------------------------------------------------------------------------------------------
+
+
+class Verdict(Enum):
+    """What the bounds say of one objective."""
+
+    MET = "met"  # upper <= target
+    MISSED = "missed"  # lower > target
+    INCONCLUSIVE = "inconclusive"  # anything else, or evidence is missing
+
+
+class Result(Enum):
+    """What a run came to."""
+
+    MET = "met"
+    MISSED = "missed"
+    INCONCLUSIVE = "inconclusive"
+    REFUSED = "refused"
+    ABORTED = "aborted"
+    UNSAFE = "unsafe"
+
+    @property
+    def exit_code(self) -> int:
+        return {"met": 0, "missed": 1, "inconclusive": 3, "refused": 4, "aborted": 4, "unsafe": 5}[self.value]
+
+
+class Reason(Enum):
+    """Why a verdict is what it is, in one word that machines may count."""
+
+    WITHIN_TARGET = "within_target"
+    BEYOND_TARGET = "beyond_target"
+    STRADDLES_TARGET = "straddles_target"
+    NO_EFFECT = "no_effect"
+    NO_EXPOSURE = "no_exposure"
+    UNHEALTHY_BEFORE = "unhealthy_before"
+    NEVER_RECOVERED = "never_recovered"
+    RECOVERED_AFTER_UNDO = "recovered_after_undo"
+    MEASURING_GAP = "measuring_gap"
+    SURVIVORS_UNSETTLED = "survivors_unsettled"
+    CLOCK_UNBOUNDED = "clock_unbounded"
+    HOLES = "holes"
+    NOT_EXECUTED = "not_executed"
+    NOT_MEASURED = "not_measured"
+    NO_OBJECTIVE = "no_objective"
+
+
+class Incident(Value):
+    """
+    One outage of one probe.
+
+    Attributes:
+        last_good: `p`, the last ok sample sent before it, or None.
+
+        first_failed: `b`, when its first failed sample was sent.
+
+        last_failed: `q`, when its last failed sample (or the run's, without recovery) was sent.
+
+        recovered: `g`, when the first ok sample of sustained service was sent; None: it never came back.
+
+        outage: What a user saw: [q - b, g - p].
+
+        rto: From t0: [max(0, q - t0.upper), g - t0.lower].
+
+        bad_time: Failed stretches added up.
+
+        error_time: Estimate: failed share of the samples over time, nanoseconds.
+
+        flaps: Failed stretches less one.
+
+        gap: A stretch of over three periods at an edge was not measured.
+    """
+
+    last_good: int | None
+    first_failed: int
+    last_failed: int
+    recovered: int | None
+    outage: Bounds
+    rto: Bounds
+    bad_time: Bounds
+    error_time: int
+    flaps: int
+    gap: bool = False
+
+
+class ProbeMeasure(Value):
+    """
+    What one probe's samples show.
+
+    Attributes:
+        rto: None when the run had no fault.
+
+        incidents: Every outage from the fault on, in order.
+
+        failback: The outage seen since undoing began; None when nothing was undone while sampling.
+
+        error_ratio: Failed share of the samples from t0 to the undo (or the end), in parts per million;
+            unknown samples widen it.
+
+        healthy_before: The baseline was ok: no failed sample ended before t0.lower.
+
+        watched: It was sampled for at least `hold` after the fault.
+
+        after_undo: Service came back only once undoing had begun.
+
+        first_good: When the first ok sample after the last outage began was sent.
+    """
+
+    probe: str
+    rto: Bounds | None
+    outage: Bounds | None
+    bad_time: Bounds
+    error_time: int
+    error_ratio: Bounds | None
+    flaps: int
+    incidents: tuple[Incident, ...] = ()
+    failback: Bounds | None = None
+    healthy_before: bool = True
+    watched: bool = False
+    after_undo: bool = False
+    gap: bool = False
+    first_good: int | None = None
+    hold: int = 0
+
+
+class Ledger(Value):
+    """
+    What became of every write of one probe (measurement of data loss).
+
+    Attributes:
+        acknowledged, refused, unknown: How many writes met each fate.
+
+        survivors: How many distinct ids the last settled read found; None when no read settled.
+
+        lost: Acknowledged ids that are gone.
+
+        late_loss: Those of them acknowledged after t0.
+
+        recovered: Unknown writes that are there after all.
+
+        absent: Unknown writes that are not.
+
+        phantom: Ids found that were never written.
+
+        zombie: Refused writes that are there.
+
+        stale: Acknowledged ids missing in the first settled read and there later.
+
+        holes: Surviving ids younger than a lost one: no single recovery point.
+
+        duplicates: How often an id was found more than once.
+
+        rpo: Loss end less recovery point; None when it cannot be known.
+
+        lost_writes: Bounds of how many acknowledged writes are gone.
+
+        worst_case: Lost plus absent.
+
+        exposed: Writes acknowledged in the window before t0, `needed` of them at least, the last
+            one `last_age` old: without it no claim that nothing was lost.
+
+        resolution: Age of the newest acknowledged survivor at t0: losses shorter than this cannot show.
+    """
+
+    probe: str
+    acknowledged: int
+    refused: int
+    unknown: int
+    survivors: int | None
+    lost: tuple[int, ...] = ()
+    late_loss: tuple[int, ...] = ()
+    recovered: tuple[int, ...] = ()
+    absent: tuple[int, ...] = ()
+    phantom: tuple[int, ...] = ()
+    zombie: tuple[int, ...] = ()
+    stale: tuple[int, ...] = ()
+    holes: tuple[int, ...] = ()
+    duplicates: int = 0
+    rpo: Bounds | None = None
+    lost_writes: Bounds | None = None
+    worst_case: int | None = None
+    settled: bool = False
+    exposed: bool = False
+    exposure: int = 0
+    needed: int = 0
+    last_age: int | None = None
+    resolution: int | None = None
+    oldest_lost: int | None = None
+    newest_lost: int | None = None
+
+
+class Phase(Value):
+    """
+    A named instant of the run, with who told it.
+
+    Attributes:
+        name: fault, impact, detected, decided, promoted, routed, first_good, recovered, verified,
+            restore, redundant, failback.
+    """
+
+    name: str
+    window: Window
+    source: str
+    text: str = ""
+
+
+class Measured(Value):
+    """
+    What a run measured; a pure function of its history.
+
+    Attributes:
+        t0: [command sent, effect confirmed] of the first fault action; None when none was carried out.
+
+        disaster: The same for the fault named as the disaster.
+
+        effect: Whether the faults are known to have had an effect, with the proof in words.
+
+        undo_began: When undoing began, if it did.
+
+        redundancy: From t0 to all redundancy probes good.
+    """
+
+    t0: Window | None
+    disaster: Window | None
+    effect: Effect
+    proof: str
+    rto: Bounds | None = None
+    outage: Bounds | None = None
+    bad_time: Bounds | None = None
+    error_ratio: Bounds | None = None
+    failback: Bounds | None = None
+    redundancy: Bounds | None = None
+    rpo: Bounds | None = None
+    lost_writes: Bounds | None = None
+    holes: int | None = None
+    undo_began: int | None = None
+    suspended: bool = False
+    per_probe: tuple[ProbeMeasure, ...] = ()
+    ledgers: tuple[Ledger, ...] = ()
+    phases: tuple[Phase, ...] = ()
+
+    def probe(self, name: str) -> ProbeMeasure | None:
+        return next((found for found in self.per_probe if found.probe == name), None)
+
+
+class Judged(Value):
+    """
+    One objective with what was measured and what that means.
+
+    Attributes:
+        bounds: What was measured; None when it was not.
+
+        reason: Why the verdict is what it is.
+
+        explanation: The same as one sentence for people.
+    """
+
+    objective: Objective
+    bounds: Bounds | None
+    verdict: Verdict
+    reason: Reason
+    explanation: str

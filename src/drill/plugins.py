@@ -1,0 +1,60 @@
+"""
+Everything pluggable: engines, probe kinds, report formats and labs.
+
+Each is an entry point. Listing them imports nothing; loading imports one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from drill.errors import EnvironmentFault
+
+GROUPS = {"engine": "drill.engines", "probe": "drill.probes", "report": "drill.reports", "lab": "drill.labs"}
+
+
+def installed(what: str) -> dict[str, EntryPoint]:
+    """
+    Every plug-in of one sort by name, without importing any.
+
+    Raises:
+        EnvironmentFault: Two installed packages offer the same name.
+    """
+    found: dict[str, EntryPoint] = {}
+    for point in sorted(entry_points(group=GROUPS[what])):
+        other = found.get(point.name)
+        if other is not None and other.value != point.value:
+            raise EnvironmentFault(
+                f"two packages offer a {what} named {point.name}: {_package(other)} ({other.value}) "
+                f"and {_package(point)} ({point.value})",
+                hint="uninstall one of them",
+            )
+        found[point.name] = point
+    return found
+
+
+def load(what: str, name: str) -> Any:
+    """
+    Import one plug-in.
+
+    Raises:
+        EnvironmentFault: There is none of that name, or importing it failed.
+    """
+    found = installed(what)
+    if name not in found:
+        near = difflib.get_close_matches(name, found, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"installed are {', '.join(sorted(found)) or 'none'}"
+        raise EnvironmentFault(f"no {what} named {name} is installed", hint=hint)
+    try:
+        return found[name].load()
+    except ImportError as error:
+        raise EnvironmentFault(
+            f"the {what} {name} of {_package(found[name])} cannot be imported: {error}",
+            hint='the lab needs its extra: pip install "drill-orchestrator[lab]"' if what == "lab" else None,
+        ) from error
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "an unknown package"

@@ -1,0 +1,201 @@
+"""
+The record of a run: the fields of report.json. A pure function of the history.
+
+Times are seconds as decimals. An instant is seconds since the run began, so
+that it can be read beside `started_at`. What was not measured is null with a
+reason beside it, never 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+SCHEMA = "drill-report-v1"
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the record; unlike in the journal, defaults are written out."""
+
+
+class BoundsS(Field):
+    """A duration in seconds; *upper_s* is null when the run ended first."""
+
+    lower_s: float | None
+    upper_s: float | None
+    reason: str | None = None
+
+
+class CountBounds(Field):
+    lower: int | None
+    upper: int | None
+    reason: str | None = None
+
+
+class Instant(Field):
+    """Seconds since the run began."""
+
+    lower: float
+    upper: float
+
+
+class ObjectiveRecord(Field):
+    """Durations have target_s, lower_s, upper_s; counts and ratios have target, lower, upper."""
+
+    id: str
+    verdict: str
+    reason: str
+    explanation: str
+    target_s: float | None = None
+    lower_s: float | None = None
+    upper_s: float | None = None
+    target: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    margin: float | None = None
+    origin: str = msgspec.field(default="fault", name="from")
+    source_ref: str | None = None
+
+
+class IncidentRecord(Field):
+    probe: str
+    began: Instant
+    ended: Instant | None
+    outage: BoundsS
+    flaps: int
+
+
+class PerProbe(Field):
+    name: str
+    rto: BoundsS
+    outage: BoundsS
+    bad_time: BoundsS
+    error_time_estimate_s: float | None
+    flaps: int
+    judged: bool
+
+
+class MeasuredRecord(Field):
+    rto: BoundsS
+    outage: BoundsS
+    rpo: BoundsS
+    lost_writes: CountBounds
+    bad_time: BoundsS
+    failback: BoundsS
+    redundancy: BoundsS
+    incidents: list[IncidentRecord]
+    per_probe: list[PerProbe]
+
+
+class FaultRecord(Field):
+    name: str
+    title: str
+    engine: str
+    injected_at: Instant | None
+    effect: str
+    evidence: str | None
+    details: list[Any]
+    restored: bool | None
+    restored_at: Instant | None
+    reason: str | None = None
+
+
+class PhaseRecord(Field):
+    name: str
+    lower_s: float
+    upper_s: float
+    source: str
+    text: str = ""
+
+
+class StepRecord(Field):
+    name: str
+    planned: str
+    actual_s: float | None
+    began: float | None
+    done: bool
+    reason: str | None = None
+
+
+class ProbeRecord(Field):
+    name: str
+    kind: str
+    role: str
+    period_s: float
+    deadline_s: float
+    sent: int
+    ok: int
+    failed: int
+    unknown: int
+    late: int
+    late_p99_s: float | None
+    late_max_s: float | None
+    max_gap_s: float | None
+    latency_p50_s: float | None
+    latency_p99_s: float | None
+
+
+class LedgerRecord(Field):
+    probe: str
+    acknowledged: int
+    refused: int
+    unknown: int
+    survivors: int | None
+    lost: int | None
+    late_loss: int | None
+    recovered: int | None
+    absent: int | None
+    worst_case: int | None
+    stale: int | None
+    phantom: int | None
+    zombie: int | None
+    duplicates: int | None
+    holes: int | None
+    rpo: BoundsS
+    examples: dict[str, list[int]]
+    exposure: dict[str, Any]
+    resolution_s: float | None
+    settled: bool
+    reason: str | None = None
+
+
+class Artifact(Field):
+    path: str
+    sha256: str
+    bytes: int
+    media_type: str
+
+
+class Record(Field):
+    """Everything a report says; formats add nothing but form."""
+
+    schema: str
+    run_id: str
+    drill: str
+    title: str
+    system: str
+    result: str
+    reason: str
+    exit_code: int
+    started_at: str
+    ended_at: str | None
+    duration_s: float | None
+    tool: dict[str, str]
+    trigger: str
+    plan: dict[str, Any]
+    parameters: dict[str, Any]
+    clock: dict[str, Any]
+    objectives: list[ObjectiveRecord]
+    measured: MeasuredRecord
+    faults: list[FaultRecord]
+    phases: list[PhaseRecord]
+    steps: list[StepRecord]
+    probes: list[ProbeRecord]
+    ledger: list[LedgerRecord]
+    baseline: dict[str, Any]
+    guards: list[str]
+    notes: list[str]
+    limits: list[str]
+    instructions: list[str]
+    artifacts: list[Artifact]
