@@ -23,7 +23,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 # --- time -----------------------------------------------------------------------------------------------------
 
 
-class Anchor(Value):
+class Anchor(Value, frozen=True):
     """One instant on three clocks: monotonic, wall (UTC, Unix epoch) and boot; nanoseconds."""
 
     monotonic: int
@@ -113,7 +113,7 @@ class Sample(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     value: float | None = None
 
 
-class SurvivorRead(Value):
+class SurvivorRead(Value, frozen=True):
     """
     One reading of the ids that a store holds.
 
@@ -162,7 +162,7 @@ class Origin(Enum):
     DECIDED = "decided"
 
 
-class Objective(Value):
+class Objective(Value, frozen=True):
     """
     One target.
 
@@ -190,7 +190,7 @@ class Objective(Value):
         return f"{self.measure.value}:{self.probe}" if self.probe else self.measure.value
 
 
-class Parameters(Value):
+class Parameters(Value, frozen=True):
     """
     How an outage is found in samples (None: the default that follows from the probe's period).
 
@@ -216,7 +216,7 @@ class Parameters(Value):
     minimum_capacity: float | None = None
 
 
-class Probe(Value):
+class Probe(Value, frozen=True):
     """
     One probe as a file describes it.
 
@@ -247,7 +247,7 @@ class Probe(Value):
     file: str = ""
 
 
-class Fault(Value):
+class Fault(Value, frozen=True):
     """
     One thing that a drill breaks, through one engine.
 
@@ -291,7 +291,7 @@ class Condition(Enum):
     IMPACT = "impact"  # some judged probe failing
 
 
-class Step(Value):
+class Step(Value, frozen=True):
     """
     One step of a drill.
 
@@ -315,7 +315,7 @@ class Step(Value):
         return f"{self.kind.value} {what}".strip()
 
 
-class Guard(Value):
+class Guard(Value, frozen=True):
     """
     What aborts a drill before it hurts: a probe that must stay good, or a longest outage.
 
@@ -329,14 +329,14 @@ class Guard(Value):
     max_outage: int | None = None
 
 
-class FileDigest(Value):
+class FileDigest(Value, frozen=True):
     """A file that the plan was made from; SHA-256 of its bytes as written, references unresolved."""
 
     path: str
     sha256: str
 
 
-class Plan(Value):
+class Plan(Value, frozen=True):
     """
     All that a run needs to know, decided before anything is touched.
 
@@ -379,7 +379,7 @@ class Plan(Value):
 # --- what an engine says ------------------------------------------------------------------------------------------
 
 
-class Undo(Value):
+class Undo(Value, frozen=True):
     """
     How to undo a fault: plain data, on disk before the fault.
 
@@ -406,7 +406,7 @@ class Effect(Enum):
     UNKNOWN = "unknown"  # the engine cannot tell; an impact seen by a probe will do
 
 
-class Injection(Value):
+class Injection(Value, frozen=True):
     """
     What an engine says of a fault it has carried out.
 
@@ -434,7 +434,7 @@ class Event(
     at: int
 
 
-class Began(Event, tag="began"):
+class Began(Event, frozen=True, tag="began"):
     """The run began: all that is needed to judge it later, on another machine."""
 
     run_id: str
@@ -444,13 +444,13 @@ class Began(Event, tag="began"):
     trigger: str = "manual"
 
 
-class StepBegan(Event, tag="step"):
+class StepBegan(Event, frozen=True, tag="step"):
     """Step *n* (from 0) began."""
 
     n: int
 
 
-class StepEnded(Event, tag="step-ended"):
+class StepEnded(Event, frozen=True, tag="step-ended"):
     """Step *n* ended; *done* is false when it was cut short, *reason* says why."""
 
     n: int
@@ -458,13 +458,13 @@ class StepEnded(Event, tag="step-ended"):
     reason: str = ""
 
 
-class Prepared(Event, tag="prepared"):
+class Prepared(Event, frozen=True, tag="prepared"):
     """The undo of a fault is known and on disk; nothing is broken yet."""
 
     undo: Undo
 
 
-class Intent(Event, tag="intent"):
+class Intent(Event, frozen=True, tag="intent"):
     """
     One activity is about to touch the world; on disk before it does.
 
@@ -487,7 +487,7 @@ class Intent(Event, tag="intent"):
     undoing: bool = False
 
 
-class Done(Event, tag="done"):
+class Done(Event, frozen=True, tag="done"):
     """Activity *n* of a fault returned, well or badly."""
 
     fault: str
@@ -497,27 +497,27 @@ class Done(Event, tag="done"):
     error: str = ""
 
 
-class Injected(Event, tag="injected"):
+class Injected(Event, frozen=True, tag="injected"):
     """A fault has been carried out, with what the engine says of its effect."""
 
     fault: str
     injection: Injection
 
 
-class InjectFailed(Event, tag="inject-failed"):
+class InjectFailed(Event, frozen=True, tag="inject-failed"):
     """A fault could not be carried out; parts of it may be in place."""
 
     fault: str
     error: str
 
 
-class RestoreBegan(Event, tag="restore"):
+class RestoreBegan(Event, frozen=True, tag="restore"):
     """Undoing a fault began."""
 
     fault: str
 
 
-class Restored(Event, tag="restored"):
+class Restored(Event, frozen=True, tag="restored"):
     """Undoing a fault ended; *verified* is false when it may still be in place."""
 
     fault: str
@@ -526,14 +526,14 @@ class Restored(Event, tag="restored"):
     instructions: tuple[str, ...] = ()
 
 
-class Samples(Event, tag="samples"):
+class Samples(Event, frozen=True, tag="samples"):
     """A batch of samples of one probe, in the order they ended."""
 
     probe: str
     samples: tuple[Sample, ...]
 
 
-class WritesPlanned(Event, tag="writes"):
+class WritesPlanned(Event, frozen=True, tag="writes"):
     """Ids from *first* to *last* may be written from now on by *probe*, in steps of *stride*."""
 
     probe: str
@@ -542,14 +542,14 @@ class WritesPlanned(Event, tag="writes"):
     stride: int = 1
 
 
-class Survivors(Event, tag="survivors"):
+class Survivors(Event, frozen=True, tag="survivors"):
     """One reading of what a store still holds."""
 
     probe: str
     read: SurvivorRead
 
 
-class Mark(Event, tag="mark"):
+class Mark(Event, frozen=True, tag="mark"):
     """
     Something the system itself reported: a promotion, a switch of the router.
 
@@ -569,7 +569,7 @@ class Mark(Event, tag="mark"):
     text: str = ""
 
 
-class Note(Event, tag="note"):
+class Note(Event, frozen=True, tag="note"):
     """Something people should read in the report."""
 
     text: str
@@ -584,7 +584,7 @@ class Completion(Enum):
     UNSAFE = "unsafe"  # a fault may still be in place
 
 
-class Ended(Event, tag="ended"):
+class Ended(Event, frozen=True, tag="ended"):
     """The run ended. Later lines are entries by people."""
 
     completion: Completion
@@ -699,7 +699,7 @@ class Reason(Enum):
     NO_OBJECTIVE = "no_objective"
 
 
-class Incident(Value):
+class Incident(Value, frozen=True):
     """
     One outage of one probe.
 
@@ -737,7 +737,7 @@ class Incident(Value):
     gap: bool = False
 
 
-class ProbeMeasure(Value):
+class ProbeMeasure(Value, frozen=True):
     """
     What one probe's samples show.
 
@@ -777,7 +777,7 @@ class ProbeMeasure(Value):
     hold: int = 0
 
 
-class Ledger(Value):
+class Ledger(Value, frozen=True):
     """
     What became of every write of one probe (measurement of data loss).
 
@@ -843,7 +843,7 @@ class Ledger(Value):
     newest_lost: int | None = None
 
 
-class Phase(Value):
+class Phase(Value, frozen=True):
     """
     A named instant of the run, with who told it.
 
@@ -858,7 +858,7 @@ class Phase(Value):
     text: str = ""
 
 
-class Measured(Value):
+class Measured(Value, frozen=True):
     """
     What a run measured; a pure function of its history.
 
@@ -897,7 +897,7 @@ class Measured(Value):
         return next((found for found in self.per_probe if found.probe == name), None)
 
 
-class Judged(Value):
+class Judged(Value, frozen=True):
     """
     One objective with what was measured and what that means.
 

@@ -19,7 +19,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     """A part of the record; unlike in the journal, defaults are written out."""
 
 
-class BoundsS(Field):
+class BoundsS(Field, frozen=True):
     """A duration in seconds; *upper_s* is null when the run ended first."""
 
     lower_s: float | None
@@ -27,20 +27,20 @@ class BoundsS(Field):
     reason: str | None = None
 
 
-class CountBounds(Field):
+class CountBounds(Field, frozen=True):
     lower: int | None
     upper: int | None
     reason: str | None = None
 
 
-class Instant(Field):
+class Instant(Field, frozen=True):
     """Seconds since the run began."""
 
     lower: float
     upper: float
 
 
-class ObjectiveRecord(Field):
+class ObjectiveRecord(Field, frozen=True):
     """Durations have target_s, lower_s, upper_s; counts and ratios have target, lower, upper."""
 
     id: str
@@ -58,7 +58,7 @@ class ObjectiveRecord(Field):
     source_ref: str | None = None
 
 
-class IncidentRecord(Field):
+class IncidentRecord(Field, frozen=True):
     probe: str
     began: Instant
     ended: Instant | None
@@ -66,7 +66,7 @@ class IncidentRecord(Field):
     flaps: int
 
 
-class PerProbe(Field):
+class PerProbe(Field, frozen=True):
     name: str
     rto: BoundsS
     outage: BoundsS
@@ -76,7 +76,7 @@ class PerProbe(Field):
     judged: bool
 
 
-class MeasuredRecord(Field):
+class MeasuredRecord(Field, frozen=True):
     rto: BoundsS
     outage: BoundsS
     rpo: BoundsS
@@ -88,7 +88,7 @@ class MeasuredRecord(Field):
     per_probe: list[PerProbe]
 
 
-class FaultRecord(Field):
+class FaultRecord(Field, frozen=True):
     name: str
     title: str
     engine: str
@@ -101,7 +101,7 @@ class FaultRecord(Field):
     reason: str | None = None
 
 
-class PhaseRecord(Field):
+class PhaseRecord(Field, frozen=True):
     name: str
     lower_s: float
     upper_s: float
@@ -109,7 +109,7 @@ class PhaseRecord(Field):
     text: str = ""
 
 
-class StepRecord(Field):
+class StepRecord(Field, frozen=True):
     name: str
     planned: str
     actual_s: float | None
@@ -118,7 +118,7 @@ class StepRecord(Field):
     reason: str | None = None
 
 
-class ProbeRecord(Field):
+class ProbeRecord(Field, frozen=True):
     name: str
     kind: str
     role: str
@@ -136,7 +136,7 @@ class ProbeRecord(Field):
     latency_p99_s: float | None
 
 
-class LedgerRecord(Field):
+class LedgerRecord(Field, frozen=True):
     probe: str
     acknowledged: int
     refused: int
@@ -160,14 +160,14 @@ class LedgerRecord(Field):
     reason: str | None = None
 
 
-class Artifact(Field):
+class Artifact(Field, frozen=True):
     path: str
     sha256: str
     bytes: int
     media_type: str
 
 
-class Record(Field):
+class Record(Field, frozen=True):
     """Everything a report says; formats add nothing but form."""
 
     schema: str

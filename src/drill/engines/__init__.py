@@ -33,7 +33,9 @@ class Engine(Protocol):
 
     name: str
 
-    def lint(self, path: Path, shown: str, arguments: dict[str, Any]) -> tuple[dict[str, Any] | None, Sequence[Problem]]:
+    def lint(
+        self, path: Path, shown: str, arguments: dict[str, Any]
+    ) -> tuple[dict[str, Any] | None, Sequence[Problem]]:
         """
         Read the engine's document offline.
 
