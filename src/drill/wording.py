@@ -1,0 +1,169 @@
+"""
+How numbers are said, the same on the terminal and in every report.
+
+A lower bound is rounded down and an upper bound up, so what is printed always
+contains what was measured.
+"""
+
+from __future__ import annotations
+
+from drill.model import MILLISECOND, SECOND, Bounds, Measure, Result
+
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+
+# A number and its unit stay on one line.
+NBSP = "\u00a0"
+
+MEASURES = {
+    Measure.RTO: "recovery time",
+    Measure.OUTAGE: "outage",
+    Measure.BAD_TIME: "time failing",
+    Measure.ERROR_RATIO: "errors",
+    Measure.RPO: "data loss, as time",
+    Measure.LOST_WRITES: "lost writes",
+    Measure.INTEGRITY: "one recovery point",
+    Measure.REDUNDANCY: "redundancy back",
+    Measure.FAILBACK: "outage of failing back",
+}
+
+RESULTS = {
+    Result.MET: "Every objective was met.",
+    Result.MISSED: "An objective was missed.",
+    Result.INCONCLUSIVE: "The evidence decides neither way.",
+    Result.REFUSED: "drill would not begin; nothing was broken.",
+    Result.ABORTED: "The drill was cut short; every fault was undone.",
+    Result.UNSAFE: "A fault may still be in place. A person is needed now.",
+}
+
+COUNTS = frozenset({Measure.LOST_WRITES, Measure.INTEGRITY})
+NO_UPPER = {
+    Measure.RTO: "never recovered",
+    Measure.OUTAGE: "never recovered",
+    Measure.FAILBACK: "never recovered",
+    Measure.BAD_TIME: "never recovered",
+    Measure.REDUNDANCY: "never regained",
+}
+
+
+def measure_of(objective: str) -> Measure:
+    """The measure an objective's id is about; `rto:orders-reads` is about rto."""
+    return Measure(objective.partition(":")[0])
+
+
+def nanoseconds(seconds: float) -> int:
+    """The nanoseconds of a decimal in the record."""
+    return round(seconds * SECOND)
+
+
+def duration(ns: int, *, up: bool | None = None) -> str:
+    """
+    A duration for people: "480 ms", "1.51 s", "2 min 5.3 s".
+
+    *up* rounds up when true, down when false, to the nearest when None.
+    """
+    unit, step = _scale(ns)
+    return _number(ns, unit, step, up) if unit == "clock" else f"{_number(ns, unit, step, up)}{NBSP}{unit}"
+
+
+def target(ns: int) -> str:
+    """A duration as somebody asked for it: "30 s", "2 min", without decimals that nobody wrote."""
+    return duration(ns)
+
+
+def bounds(found: Bounds | None, measure: Measure = Measure.RTO) -> str:
+    """
+    Bounds of a duration, a count or a ratio, for people.
+
+    "21.93–22.05 s"; "≥ 19 s, never recovered" without an upper bound; "≤ 300 ms"
+    when the lower is 0 and so nothing may have happened; "not measured" for None.
+    """
+    if found is None:
+        return "not measured"
+    if measure in COUNTS:
+        return count_bounds(found.lower, found.upper)
+    if measure is Measure.ERROR_RATIO:
+        return ratio_bounds(found)
+    if found.upper is None:
+        tail = NO_UPPER.get(measure, "upper bound not known")
+        return f"≥{NBSP}{duration(found.lower, up=False)}, {tail}"
+    if found.lower == 0:
+        return f"≤{NBSP}{duration(found.upper, up=True)}" if found.upper else "0 s".replace(" ", NBSP)
+    unit, step = _scale(found.upper)
+    if unit == "clock":
+        lower, upper = duration(found.lower, up=False), duration(found.upper, up=True)
+        return lower if lower == upper else f"{lower} – {upper}"
+    lower, upper = _number(found.lower, unit, step, False), _number(found.upper, unit, step, True)
+    return f"{lower}{NBSP}{unit}" if lower == upper else f"{lower}–{upper}{NBSP}{unit}"
+
+
+def count(n: int) -> str:
+    """A count in groups of three: "14 704"."""
+    return f"{n:,}".replace(",", NBSP)
+
+
+def count_bounds(lower: int, upper: int | None) -> str:
+    if upper is None:
+        return f"≥{NBSP}{count(lower)}"
+    return count(lower) if lower == upper else f"{count(lower)}–{count(upper)}"
+
+
+def ratio(ppm: int, *, up: bool | None = None) -> str:
+    """A share given in parts per million, in percent: "0.42 %"."""
+    hundredths = _rounded(ppm, 100, up)
+    whole, rest = divmod(hundredths, 100)
+    text = f"{whole}.{rest:02d}".rstrip("0").rstrip(".")
+    return f"{text}{NBSP}%"
+
+
+def ratio_bounds(found: Bounds) -> str:
+    if found.upper is None:
+        return f"≥{NBSP}{ratio(found.lower, up=False)}"
+    lower, upper = ratio(found.lower, up=False), ratio(found.upper, up=True)
+    return lower if lower == upper else f"{lower} – {upper}"
+
+
+def plural(n: int, one: str, many: str | None = None) -> str:
+    """ "1 write", "137 writes"."""
+    return f"{count(n)} {one if n == 1 else many or one + 's'}"
+
+
+def _scale(ns: int) -> tuple[str, int]:
+    """The unit a duration is said in, and the smallest step shown, in nanoseconds."""
+    if 0 < ns < MILLISECOND:
+        return "ms", 1_000
+    if 0 < ns < 10 * MILLISECOND:
+        return "ms", 100_000
+    if 0 < ns < SECOND:
+        return "ms", MILLISECOND
+    if ns < MINUTE:
+        return "s", 10 * MILLISECOND
+    return "clock", SECOND // 10 if ns < 10 * MINUTE else SECOND
+
+
+def _number(ns: int, unit: str, step: int, up: bool | None) -> str:
+    shown = _rounded(ns, step, up) * step
+    if unit == "clock":
+        return _clock(shown)
+    size = MILLISECOND if unit == "ms" else SECOND
+    whole, rest = divmod(shown, size)
+    digits = len(str(size // step)) - 1
+    text = f"{whole}.{rest // step:0{digits}d}" if digits else str(whole)
+    return text.rstrip("0").rstrip(".") if digits else text
+
+
+def _clock(ns: int) -> str:
+    hours, rest = divmod(ns, HOUR)
+    minutes, rest = divmod(rest, MINUTE)
+    parts = [f"{hours}{NBSP}h"] if hours else []
+    if minutes:
+        parts.append(f"{minutes}{NBSP}min")
+    if rest:
+        parts.append(f"{_number(rest, 's', SECOND // 10, None)}{NBSP}s")
+    return " ".join(parts)
+
+
+def _rounded(value: int, step: int, up: bool | None) -> int:
+    if up is None:
+        return (value + step // 2) // step
+    return -(-value // step) if up else value // step
