@@ -336,6 +336,40 @@ class FileDigest(Value, frozen=True):
     sha256: str
 
 
+class Drill(Value, frozen=True):
+    """
+    What a person asked for: a drill file with its probes and experiments, references unresolved.
+
+    Attributes:
+        judged, observed, redundancy, disaster: As in `Plan`.
+
+        values: What `with:` gives for `${…}`.
+
+        endpoints: Names that the lab will give values for.
+
+        root: The project's folder.
+    """
+
+    name: str
+    title: str
+    system: str
+    objectives: tuple[Objective, ...]
+    probes: tuple[Probe, ...]
+    judged: tuple[str, ...]
+    observed: tuple[str, ...] = ()
+    redundancy: tuple[str, ...] = ()
+    parameters: Parameters = Parameters()
+    steps: tuple[Step, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    disaster: str | None = None
+    lab: str | None = None
+    values: dict[str, str] = {}
+    endpoints: tuple[str, ...] = ()
+    files: tuple[FileDigest, ...] = ()
+    root: str = ""
+
+
 class Plan(Value, frozen=True):
     """
     All that a run needs to know, decided before anything is touched.
@@ -416,11 +450,15 @@ class Injection(Value, frozen=True):
         evidence: What shows that, for people.
 
         details: The same as data.
+
+        failed: What the fault's own checks found amiss after it (an unmet steady-state hypothesis),
+            one sentence each; with any, a drill cannot be met.
     """
 
     effect: Effect
     evidence: str = ""
     details: tuple[Any, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 # --- what happened: the journal's events ----------------------------------------------------------------------------
