@@ -952,3 +952,18 @@ class Judged(Value, frozen=True):
     verdict: Verdict
     reason: Reason
     explanation: str
+
+
+class Judgement(Value, frozen=True):
+    """
+    What a run came to.
+
+    Attributes:
+        judged: Every objective, those that are judged without being asked for included.
+
+        reason: The result as one sentence for people.
+    """
+
+    judged: tuple[Judged, ...]
+    result: Result
+    reason: str
