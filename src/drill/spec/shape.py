@@ -49,7 +49,9 @@ class Problems:
 class Shape(Protocol):
     """One sort of value."""
 
-    expected: str  # completes "must be …"
+    @property
+    def expected(self) -> str:
+        """Completes "must be …"."""
 
     def read(self, node: Node, name: str, problems: Problems) -> Any:
         """The plain value, or BAD once the problem is noted. *name* is how messages call the value."""

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -195,7 +195,7 @@ class _Yaml:
 
     def _scalar(self, node: ScalarNode, at: Position) -> Any:
         try:
-            return self.constructor.construct_object(node)  # type: ignore[no-untyped-call]
+            return self.constructor.construct_object(node)
         except ConstructorError as error:
             raise SpecError(f"this value cannot be used: {error.problem}", at=at) from None
         except (ValueError, OverflowError) as error:
