@@ -33,6 +33,14 @@ class CountBounds(Field, frozen=True):
     reason: str | None = None
 
 
+class RatioBounds(Field, frozen=True):
+    """A share of all samples, 0 to 1."""
+
+    lower: float | None
+    upper: float | None
+    reason: str | None = None
+
+
 class Instant(Field, frozen=True):
     """Seconds since the run began."""
 
@@ -41,7 +49,13 @@ class Instant(Field, frozen=True):
 
 
 class ObjectiveRecord(Field, frozen=True):
-    """Durations have target_s, lower_s, upper_s; counts and ratios have target, lower, upper."""
+    """
+    Durations have target_s, lower_s, upper_s; counts and ratios (0 to 1) have target, lower, upper.
+
+    Attributes:
+        margin: Share of the target left over: 1 - upper/target when met, negative when missed;
+            null when the bounds straddle the target or the target is 0.
+    """
 
     id: str
     verdict: str
@@ -81,6 +95,8 @@ class MeasuredRecord(Field, frozen=True):
     outage: BoundsS
     rpo: BoundsS
     lost_writes: CountBounds
+    integrity: CountBounds
+    error_ratio: RatioBounds
     bad_time: BoundsS
     failback: BoundsS
     redundancy: BoundsS
@@ -99,6 +115,19 @@ class FaultRecord(Field, frozen=True):
     restored: bool | None
     restored_at: Instant | None
     reason: str | None = None
+
+
+class ActivityRecord(Field, frozen=True):
+    """One thing an engine did, from the intent on disk to its return; *ended* is null when it never returned."""
+
+    fault: str
+    name: str
+    began: float
+    ended: float | None
+    breaks: bool
+    undoing: bool
+    ok: bool | None
+    error: str | None
 
 
 class PhaseRecord(Field, frozen=True):
@@ -186,9 +215,11 @@ class Record(Field, frozen=True):
     plan: dict[str, Any]
     parameters: dict[str, Any]
     clock: dict[str, Any]
+    journal: dict[str, Any]
     objectives: list[ObjectiveRecord]
     measured: MeasuredRecord
     faults: list[FaultRecord]
+    activities: list[ActivityRecord]
     phases: list[PhaseRecord]
     steps: list[StepRecord]
     probes: list[ProbeRecord]

@@ -1,0 +1,178 @@
+"""What a run does not show: said in the report, so that nobody reads more into it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from drill import wording
+from drill.model import (
+    Effect,
+    History,
+    Intent,
+    Judgement,
+    Ledger,
+    Measured,
+    Outcome,
+    Restored,
+    Result,
+    Sample,
+    StepBegan,
+    StepEnded,
+    StepKind,
+    Verdict,
+)
+
+
+class Unmeasured:
+    """
+    Why a number of the record is null, one sentence for each kind of number.
+
+    Attributes:
+        recovery: Recovery time, outage, failing time and errors.
+
+        loss: Data loss and lost writes.
+
+        failback: The outage of failing back.
+
+        redundancy: The time without replicas.
+    """
+
+    def __init__(self, history: History, measured: Measured) -> None:
+        plan = history.plan
+        unbroken = measured.t0 is None
+        nothing = "no fault was carried out"
+        self.recovery = nothing if unbroken else "no judged probe decided anything after the fault"
+        self.failback = "nothing was undone while probes were running"
+        self.redundancy = nothing if unbroken else "the samples do not show replicas coming back"
+        if not plan.redundancy:
+            self.redundancy = "no probe of redundancy is named"
+        if not any(probe.writes for probe in plan.probes):
+            self.loss = "no probe writes, so nothing could be found lost"
+        elif unbroken:
+            self.loss = nothing
+        elif any(ledger.survivors is not None for ledger in measured.ledgers):
+            self.loss = "the bounds of the loss are not known"
+        else:
+            self.loss = "no reading of the survivors settled"
+
+
+def limits(history: History, measured: Measured, judgement: Judgement) -> list[str]:
+    """Every limit of a run, one sentence each, in the order a reader would ask."""
+    return [
+        *_undecided(judgement),
+        *_steps(history),
+        *_faults(history, measured),
+        *_seeing(history, measured),
+        *_data(history, measured),
+        *_not_tested(history, measured, judgement),
+    ]
+
+
+def _undecided(judgement: Judgement) -> Iterator[str]:
+    for judged in judgement.judged:
+        if judged.verdict is Verdict.INCONCLUSIVE:
+            yield f"{judged.objective.id} is not decided: {judged.explanation}"
+
+
+def _steps(history: History) -> Iterator[str]:
+    begun = {event.n for event in history.of(StepBegan)}
+    ended: dict[int, StepEnded] = {event.n: event for event in history.of(StepEnded)}
+    for n, step in enumerate(history.plan.steps):
+        if n not in begun:
+            yield f"Step {n + 1} ({step}) was never begun."
+        elif n not in ended or not ended[n].done:
+            why = ended[n].reason if n in ended else "the run ended first"
+            yield f"Step {n + 1} ({step}) was not completed: {why or 'no reason is recorded'}."
+    if history.ended is None:
+        yield "The journal has no end: whatever happened after its last line is not known."
+
+
+def _faults(history: History, measured: Measured) -> Iterator[str]:
+    if measured.t0 is None:
+        yield "No fault was carried out, so this run says nothing of recovery."
+    elif measured.effect is not Effect.SHOWN:
+        known = "The fault had no effect" if measured.effect is Effect.NONE else "Nothing proves that the fault bit"
+        yield f"{known}: {measured.proof}" if measured.proof else f"{known}."
+    begun = {event.fault for event in history.of(Intent) if event.breaks and not event.undoing}
+    last: dict[str, Restored] = {event.fault: event for event in history.of(Restored)}
+    for fault in sorted(begun):
+        if fault not in last or not last[fault].verified:
+            yield f"It is not proved that {fault} was undone."
+
+
+def _seeing(history: History, measured: Measured) -> Iterator[str]:
+    plan = history.plan
+    if plan.judged and measured.t0 is not None:
+        widest = max(plan.probe(name).every for name in plan.judged)
+        yield (
+            "The service was watched from one place, the machine that ran drill. "
+            f"A failure that began and ended within {wording.duration(widest)} may not have been seen."
+        )
+    for probe in plan.probes:
+        samples = history.samples(probe.name)
+        unknown = sum(1 for sample in samples if sample.outcome is Outcome.UNKNOWN)
+        if unknown:
+            yield (
+                f"{probe.name}: {wording.count(unknown)} of {wording.plural(len(samples), 'sample')} "
+                f"{'is' if unknown == 1 else 'are'} unknown ({_why_unknown(samples)}) and "
+                f"{'proves' if unknown == 1 else 'prove'} nothing."
+            )
+        found = measured.probe(probe.name)
+        if found is not None and found.gap:
+            yield f"{probe.name}: an edge of the outage falls in a stretch that was not measured."
+        if found is not None and not found.healthy_before:
+            yield f"{probe.name}: it failed before the fault."
+    if measured.suspended:
+        yield "This machine was suspended during the run: its durations cannot be trusted."
+    if plan.parameters.onset_ratio > 0:
+        yield "The drill accepts some failures as normal: the edges of a partial outage are estimates, not bounds."
+
+
+def _why_unknown(samples: list[Sample]) -> str:
+    reasons: dict[str, int] = {}
+    for sample in samples:
+        if sample.outcome is Outcome.UNKNOWN:
+            reasons[sample.detail] = reasons.get(sample.detail, 0) + 1
+    most = min(reasons, key=lambda reason: (-reasons[reason], reason))
+    return most or "no reason is recorded"
+
+
+def _data(history: History, measured: Measured) -> Iterator[str]:
+    if not measured.ledgers:
+        yield "Data loss was not looked for: no probe of this drill writes."
+    for ledger in measured.ledgers:
+        yield from _ledger(ledger)
+
+
+def _ledger(ledger: Ledger) -> Iterator[str]:
+    name = ledger.probe
+    if ledger.survivors is None:
+        yield f"{name}: what survived is not known, because no reading settled."
+        return
+    if not ledger.settled:
+        yield f"{name}: the survivors had not settled when they were last read."
+    if ledger.unknown:
+        yield (
+            f"{name}: {wording.plural(ledger.unknown, 'write')} got no answer and "
+            f"{'is' if ledger.unknown == 1 else 'are'} neither lost nor safe"
+            + (f"; at worst {wording.plural(ledger.worst_case, 'write')} are gone." if ledger.worst_case else ".")
+        )
+    if not ledger.exposed:
+        yield (
+            f"{name}: {wording.plural(ledger.exposure, 'write')} acknowledged just before the fault, "
+            f"{wording.count(ledger.needed)} needed to say that nothing was lost."
+        )
+    if not ledger.lost and ledger.resolution is not None:
+        yield f"{name}: a loss shorter than {wording.duration(ledger.resolution, up=True)} could not have shown."
+
+
+def _not_tested(history: History, measured: Measured, judgement: Judgement) -> Iterator[str]:
+    plan = history.plan
+    if measured.t0 is not None and plan.parameters.minimum_capacity is None:
+        yield "Capacity after recovery was not tested: no minimum_capacity is set."
+    if not any(step.kind is StepKind.AWAIT and step.condition for step in plan.steps) and measured.t0 is not None:
+        yield "The drill does not wait for recovery, so a late one may lie outside it."
+    if measured.t0 is not None and measured.redundancy is None and not plan.redundancy:
+        yield "Whether replicas came back was not tested: no probe of redundancy is named."
+    if judgement.result is Result.MET:
+        yield "This is one run. One clean run shows, with 95 % confidence, that at least 5 % of such runs are met."

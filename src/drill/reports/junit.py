@@ -1,0 +1,116 @@
+"""
+The record as JUnit XML, for continuous integration: junit.xml.
+
+One test case for each objective and one named `run`. Nothing is ever marked
+skipped: CI systems show that in green, and an objective that was not evaluated
+is not a success.
+"""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as Xml
+
+from drill.model import History, Result
+from drill.record import ObjectiveRecord, Record
+from drill.reports import text
+
+# XML 1.0 cannot hold these at all, not even escaped: https://www.w3.org/TR/xml/#charsets
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+# The run did not come to a verdict of its own.
+_ERRORS = {Result.REFUSED, Result.ABORTED, Result.UNSAFE}
+
+
+class JunitFormat:
+    """JUnit as Jenkins, GitLab and GitHub's reporters read it."""
+
+    name = "junit"
+    filename = "junit.xml"
+
+    def render(self, record: Record, history: History) -> bytes:
+        result = Result(record.result)
+        cases = [_run(record, result, history)] + [
+            _objective(record, objective, result, history) for objective in record.objectives
+        ]
+        counts = {
+            "tests": str(len(cases)),
+            "failures": str(sum(case.find("failure") is not None for case in cases)),
+            "errors": str(sum(case.find("error") is not None for case in cases)),
+            **_time(record.duration_s),
+        }
+        suites = Xml.Element("testsuites", {"name": "drill", **counts})
+        suite = Xml.SubElement(
+            suites,
+            "testsuite",
+            {"name": _clean(record.drill), "timestamp": record.started_at.removesuffix("Z"), **counts},
+        )
+        suite.extend(cases)
+        Xml.indent(suites)
+        written: bytes = Xml.tostring(suites, encoding="utf-8", xml_declaration=True)
+        return written + b"\n"
+
+
+def _run(record: Record, result: Result, history: History) -> Xml.Element:
+    case = _case(record, "run", record.duration_s)
+    _properties(case, {"result": record.result, "run_id": record.run_id, "journal": history.digest})
+    if result in _ERRORS:
+        _say(case, "error", record.result, record.reason, "\n".join(record.instructions))
+    elif result is not Result.MET:
+        _say(case, "failure", record.result, record.reason)
+    return case
+
+
+def _objective(record: Record, objective: ObjectiveRecord, result: Result, history: History) -> Xml.Element:
+    row = text.row(objective)
+    case = _case(record, objective.id, objective.upper_s if objective.upper_s is not None else objective.lower_s)
+    _properties(
+        case,
+        {
+            "verdict": objective.verdict,
+            "reason": objective.reason,
+            "target": row.target,
+            "measured": row.measured,
+            "lower": _number(objective.lower_s if objective.target is None else objective.lower),
+            "upper": _number(objective.upper_s if objective.target is None else objective.upper),
+            "unit": "seconds" if objective.target is None else "count or share",
+            "journal": history.digest,
+        },
+    )
+    if objective.verdict == "missed":
+        _say(case, "failure", "missed", objective.explanation)
+    elif objective.verdict != "met":
+        # A run that was cut short has no verdict to give: an error, not a failure of the system under test.
+        kind = "error" if result in _ERRORS else "failure"
+        _say(case, kind, record.result if result in _ERRORS else "inconclusive", objective.explanation)
+    return case
+
+
+def _case(record: Record, name: str, time: float | None) -> Xml.Element:
+    names = {"classname": _clean(f"{record.drill}.{record.system}"), "name": _clean(name)}
+    return Xml.Element("testcase", {**names, **_time(time)})
+
+
+def _properties(case: Xml.Element, values: dict[str, str]) -> None:
+    properties = Xml.SubElement(case, "properties")
+    for name, value in values.items():
+        Xml.SubElement(properties, "property", {"name": name, "value": _clean(value)})
+
+
+def _say(case: Xml.Element, kind: str, type: str, message: str, more: str = "") -> None:
+    element = Xml.SubElement(case, kind, {"type": type, "message": _clean(message)})
+    element.text = _clean(more or message)
+
+
+def _clean(value: str) -> str:
+    """The text with what XML cannot hold made visible; ElementTree escapes the rest."""
+    return _NOT_XML.sub("\ufffd", value)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.9f}".rstrip("0").rstrip(".")
+
+
+def _time(value: float | None) -> dict[str, str]:
+    """The `time` attribute; left out where nothing was measured, or no time was: 0.000 would be a claim."""
+    return {} if value is None else {"time": f"{value:.3f}"}

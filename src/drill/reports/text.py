@@ -1,0 +1,99 @@
+"""A record's numbers in words: what the terminal and the page both say."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from drill import wording
+from drill.model import SECOND, Bounds, Measure
+from drill.record import BoundsS, CountBounds, ObjectiveRecord, RatioBounds, Record
+
+
+class Row(NamedTuple):
+    """
+    One objective as a table shows it.
+
+    Attributes:
+        objective: Its name in words, with the probe when it is about one.
+
+        target: "≤ 30 s".
+
+        measured: "21.93–22.05 s", or "not measured".
+
+        verdict: met, missed or inconclusive.
+
+        explanation: Why, one sentence.
+    """
+
+    objective: str
+    target: str
+    measured: str
+    verdict: str
+    explanation: str
+
+
+def table(record: Record) -> list[Row]:
+    """Every objective of a record, in order."""
+    return [row(objective) for objective in record.objectives]
+
+
+def row(objective: ObjectiveRecord) -> Row:
+    return Row(
+        objective=title(objective),
+        target=target(objective),
+        measured=measured(objective),
+        verdict=objective.verdict,
+        explanation=objective.explanation,
+    )
+
+
+def title(objective: ObjectiveRecord) -> str:
+    """ "recovery time of orders-writes, from impact"."""
+    name = wording.MEASURES[wording.measure_of(objective.id)]
+    probe = objective.id.partition(":")[2]
+    since = f", from {objective.origin}" if objective.origin != "fault" else ""
+    return f"{name}{f' of {probe}' if probe else ''}{since}"
+
+
+def target(objective: ObjectiveRecord) -> str:
+    measure = wording.measure_of(objective.id)
+    if objective.target_s is not None:
+        ns = wording.nanoseconds(objective.target_s)
+        return f"≤{wording.NBSP}{wording.duration(ns)}"
+    wanted = objective.target or 0.0
+    if measure is Measure.ERROR_RATIO:
+        return f"≤{wording.NBSP}{wording.ratio(round(wanted * 1_000_000))}"
+    if measure is Measure.INTEGRITY and not wanted:
+        return "no holes"
+    return wording.count(int(wanted)) if not wanted else f"≤{wording.NBSP}{wording.count(int(wanted))}"
+
+
+def measured(objective: ObjectiveRecord) -> str:
+    measure = wording.measure_of(objective.id)
+    found = bounds_of(objective)
+    if measure is Measure.INTEGRITY and found is not None:
+        return wording.plural(found.lower, "hole") if found.lower == found.upper else wording.bounds(found, measure)
+    return wording.bounds(found, measure)
+
+
+def bounds_of(objective: ObjectiveRecord) -> Bounds | None:
+    """An objective's bounds in the model's units again: nanoseconds, counts or parts per million."""
+    if objective.target_s is not None:
+        return _bounds(objective.lower_s, objective.upper_s, SECOND)
+    scale = 1_000_000 if wording.measure_of(objective.id) is Measure.ERROR_RATIO else 1
+    return _bounds(objective.lower, objective.upper, scale)
+
+
+def said(found: BoundsS | CountBounds | RatioBounds, measure: Measure) -> str:
+    """A measured value of the record in words, with the reason when there is none."""
+    if isinstance(found, BoundsS):
+        bounds = _bounds(found.lower_s, found.upper_s, SECOND)
+    else:
+        bounds = _bounds(found.lower, found.upper, 1_000_000 if isinstance(found, RatioBounds) else 1)
+    return wording.bounds(bounds, measure) if bounds else f"not measured: {found.reason}"
+
+
+def _bounds(lower: float | None, upper: float | None, scale: int) -> Bounds | None:
+    if lower is None:
+        return None
+    return Bounds(round(lower * scale), None if upper is None else round(upper * scale))
