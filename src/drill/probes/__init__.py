@@ -76,5 +76,6 @@ class ProbeKind(Protocol):
     # Keys a file of this kind may have beside probe, kind, title, every, deadline: drill.spec.shape.Table
     keys: Any
 
-    def check(self, options: dict[str, Any]) -> list[Problem]:
+    @staticmethod
+    def check(options: dict[str, Any]) -> list[Problem]:
         """Problems between keys that each key alone cannot show."""

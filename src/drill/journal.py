@@ -1,0 +1,191 @@
+"""
+The journal: the only thing that changes during a run, and the only source of everything said about it.
+
+A line is `CRC-32, space, JSON, newline`; each JSON begins with the SHA-256 of
+the line before it. The checksum finds accidents, the chain finds edits. A torn
+last line is what a crash leaves and is passed over; any other damage is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from drill.errors import EnvironmentFault
+from drill.model import AnyEvent, Began, History
+
+NAME = "journal.log"
+GENESIS = "0" * 64
+_PREFIX = b'{"prev":"'
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+
+
+class Journal:
+    """
+    Appends events to a run's journal.
+
+    The folder is private (0700) and the file is locked for as long as its
+    writer lives, so that nobody restores a run that is still going on.
+    """
+
+    def __init__(
+        self, folder: Path, *, resume: bool = False, observer: Callable[[AnyEvent], None] | None = None
+    ) -> None:
+        """
+        Begin a new journal in *folder*, or go on with the one there.
+
+        Raises:
+            EnvironmentFault: The folder cannot be written, or the run's own process is still alive.
+        """
+        self.folder = folder
+        self.path = folder / NAME
+        self.observer = observer
+        self._previous = GENESIS
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (0 if resume else os.O_EXCL)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._fd = os.open(self.path, flags, 0o600)
+        except OSError as error:
+            raise EnvironmentFault(f"the run's journal {self.path} cannot be written: {error.strerror}") from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._fd)
+            raise EnvironmentFault(
+                f"the run {folder.name} is still going on in another process",
+                hint="end that process first; it restores by itself",
+            ) from None
+        if resume:
+            self._resume()
+        else:
+            self._sync_folder()
+
+    def append(self, event: AnyEvent) -> None:
+        """
+        Write one event; it survives the death of this process, not of the machine.
+
+        Raises:
+            EnvironmentFault: The line could not be written whole.
+        """
+        line = encode(event, self._previous)
+        try:
+            written = os.write(self._fd, line)
+            if written != len(line):
+                os.truncate(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - written)
+                raise OSError(28, "No space left on device")
+        except OSError as error:
+            raise EnvironmentFault(
+                f"the run's journal {self.path} cannot be written: {error.strerror}; no journal, no fault"
+            ) from error
+        self._previous = hashlib.sha256(line).hexdigest()
+        if self.observer:
+            self.observer(event)
+
+    async def commit(self, event: AnyEvent) -> None:
+        """Write one event and return only when it, and all before it, is on disk (fsync)."""
+        self.append(event)
+        await asyncio.to_thread(self.flush)
+
+    def flush(self) -> None:
+        """Wait until everything written is on disk."""
+        try:
+            os.fsync(self._fd)
+        except OSError as error:
+            raise EnvironmentFault(f"the run's journal {self.path} cannot be kept: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Let go of the file and its lock."""
+        os.close(self._fd)
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _resume(self) -> None:
+        raw = self.path.read_bytes()
+        whole = 0
+        for line, _ in _lines(raw, self.path):
+            whole += len(line)
+            self._previous = hashlib.sha256(line).hexdigest()
+        os.truncate(self._fd, whole)
+        os.lseek(self._fd, 0, os.SEEK_END)
+
+
+def encode(event: AnyEvent, previous: str) -> bytes:
+    """One journal line; *previous* is the SHA-256 of the line before, hexadecimal."""
+    body = _PREFIX + previous.encode() + b'",' + _encoder.encode(event)[1:]
+    return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def replay(folder: Path) -> History:
+    """
+    Read a run back.
+
+    Raises:
+        EnvironmentFault: There is no journal, or a line other than a torn last one is damaged or was edited.
+    """
+    path = folder / NAME
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise EnvironmentFault(f"the journal {path} cannot be read: {error.strerror}") from error
+    lines = list(_lines(raw, path))
+    if not lines or not isinstance(lines[0][1], Began):
+        raise EnvironmentFault(f"the journal {path} does not begin with a run")
+    return History(tuple(event for _, event in lines), hashlib.sha256(lines[-1][0]).hexdigest())
+
+
+def _lines(raw: bytes, path: Path) -> Iterator[tuple[bytes, AnyEvent]]:
+    """Every whole line with its event, checked."""
+    previous = GENESIS
+    lines = raw.split(b"\n")
+    torn = lines.pop()  # what stands after the last newline
+    for number, line in enumerate(lines, 1):
+        whole = line + b"\n"
+        last = number == len(lines) and not torn
+        event = _decode(line, previous)
+        if isinstance(event, str):
+            if last and event == "its checksum is wrong":
+                return  # torn by a crash of the machine: the block was allotted, not written
+            raise EnvironmentFault(f"{path}:{number}:1: this journal line is damaged: {event}")
+        previous = hashlib.sha256(whole).hexdigest()
+        yield whole, event
+
+
+def _decode(line: bytes, previous: str) -> AnyEvent | str:
+    """The event of one line, or what is wrong with the line."""
+    checksum, _, body = line.partition(b" ")
+    if len(checksum) != 8 or checksum != b"%08x" % zlib.crc32(body):
+        return "its checksum is wrong"
+    if not body.startswith(_PREFIX) or body[9:73] != previous.encode() or body[73:75] != b'",':
+        return "it does not follow from the line before"
+    try:
+        return _decoder.decode(b"{" + body[75:])
+    except msgspec.DecodeError as error:
+        return f"it is not an event this version knows ({error})"
+
+
+def is_live(folder: Path) -> bool:
+    """Whether the process that writes this journal is still alive."""
+    try:
+        fd = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False

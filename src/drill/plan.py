@@ -1,0 +1,117 @@
+"""A drill and the endpoints of its system become a plan. Pure: touches nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from drill.model import SECOND, Drill, Plan, StepKind
+from drill.spec import references
+
+
+def make(drill: Drill, endpoints: Mapping[str, str], *, lab_folder: str | None = None) -> Plan:
+    """
+    Fill in endpoints and `with:` values and fix the plan's digest.
+
+    References that *endpoints* has no value for stay as written, so that a plan
+    can be shown before a lab is up. `${env:NAME}` always stays.
+    """
+    values = {**drill.values, **endpoints}
+    values = {key: references.fill(value, endpoints.get) for key, value in values.items()}
+    plan = Plan(
+        drill=drill.name,
+        title=drill.title,
+        system=drill.system,
+        objectives=drill.objectives,
+        probes=tuple(
+            msgspec.structs.replace(probe, options=references.fill(probe.options, values.get)) for probe in drill.probes
+        ),
+        judged=drill.judged,
+        observed=drill.observed,
+        redundancy=drill.redundancy,
+        parameters=drill.parameters,
+        steps=drill.steps,
+        guards=drill.guards,
+        faults=tuple(
+            msgspec.structs.replace(fault, arguments=references.fill(fault.arguments, values.get), lab=lab_folder)
+            for fault in drill.faults
+        ),
+        disaster=drill.disaster,
+        lab=drill.lab,
+        files=drill.files,
+    )
+    return msgspec.structs.replace(plan, digest=digest(plan))
+
+
+def digest(plan: Plan) -> str:
+    """SHA-256 over the plan's canonical JSON (keys sorted), its own digest left empty; hexadecimal."""
+    blank = msgspec.structs.replace(plan, digest="")
+    return hashlib.sha256(msgspec.json.encode(blank, order="deterministic")).hexdigest()
+
+
+def longest(plan: Plan) -> int:
+    """How long the steps may take at most, nanoseconds; undoing and reading survivors come on top."""
+    return sum(step.within or 0 for step in plan.steps)
+
+
+def outline(plan: Plan, describe: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """
+    What the plan would do, as data for `drill plan`.
+
+    *describe* gives each fault's lines from its engine.
+    """
+    return {
+        "drill": plan.drill,
+        "title": plan.title,
+        "system": plan.system,
+        "lab": plan.lab,
+        "digest": plan.digest,
+        "objectives": [
+            {"id": objective.id, "target": objective.target, "from": objective.origin.value, "source": objective.source}
+            for objective in plan.objectives
+        ],
+        "breaks": [
+            {
+                "fault": fault.name,
+                "engine": fault.engine,
+                "file": fault.file,
+                "does": list(describe.get(fault.name, ())),
+            }
+            for fault in plan.faults
+        ],
+        "watches": [
+            {
+                "probe": probe.name,
+                "kind": probe.kind,
+                "every_s": probe.every / SECOND,
+                "deadline_s": probe.deadline / SECOND,
+                "writes": probe.writes,
+                "role": role(plan, probe.name),
+            }
+            for probe in plan.probes
+        ],
+        "steps": [
+            {"step": str(step), "within_s": None if step.within is None else step.within / SECOND}
+            for step in plan.steps
+        ],
+        "undone_at_the_end": [
+            step.fault
+            for step in plan.steps
+            if step.kind is StepKind.INJECT
+            and not any(other.kind is StepKind.RESTORE and other.fault == step.fault for other in plan.steps)
+        ],
+        "longest_s": longest(plan) / SECOND,
+        "files": [{"path": file.path, "sha256": file.sha256} for file in plan.files],
+    }
+
+
+def role(plan: Plan, probe: str) -> str:
+    """What a probe is for in this plan: judged, redundancy, guard or observed."""
+    if probe in plan.judged:
+        return "judged"
+    if probe in plan.redundancy:
+        return "redundancy"
+    return "guard" if any(guard.probe == probe for guard in plan.guards) else "observed"

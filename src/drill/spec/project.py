@@ -1,0 +1,58 @@
+"""Where files are found: the project's folders, bare names and relative paths."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from drill.errors import Position
+from drill.spec.shape import Problems
+
+FOLDERS = ("drills", "experiments", "probes")
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def root_of(file: Path) -> Path:
+    """The project a file belongs to: the nearest folder above that holds drills/, experiments/ or probes/."""
+    folder = file.resolve().parent
+    for candidate in (folder, *folder.parents):
+        if candidate.name not in FOLDERS and any((candidate / name).is_dir() for name in FOLDERS):
+            return candidate
+    return folder
+
+
+def shown(path: Path) -> str:
+    """A path as messages name it: relative when it lies below the working folder."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def find(name: str, folder: str, *, root: Path, named_in: Path, at: Position, problems: Problems) -> Path | None:
+    """
+    The file a name or path means, or None once the problem is noted.
+
+    A bare name is looked up in *folder* of the project; anything with a slash or
+    a suffix is a path relative to the file that names it, and may not leave the project.
+    """
+    sort = folder.removesuffix("s")
+    if "/" not in name and not name.endswith(SUFFIXES):
+        for suffix in SUFFIXES:
+            candidate = root / folder / f"{name}{suffix}"
+            if candidate.is_file():
+                return candidate
+        here = {child.stem for child in (root / folder).glob("*") if child.suffix in SUFFIXES}
+        near = difflib.get_close_matches(name, sorted(here), n=1)
+        listed = f"{folder}/ holds {', '.join(sorted(here))}" if here else f"there is no {shown(root / folder)}/ here"
+        problems.error(f"no {sort} named {name}", at, f"did you mean {near[0]}?" if near else listed)
+        return None
+    path = (named_in.resolve().parent / name).resolve()
+    if not path.is_relative_to(root.resolve()):
+        problems.error(
+            f"{name} leads out of the project ({root.name}/)", at, f"copy the file into {root.name}/{folder}/"
+        )
+        return None
+    if not path.is_file():
+        problems.error(f"there is no file {name} beside {shown(named_in)}", at)
+        return None
+    return path

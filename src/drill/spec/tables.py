@@ -1,0 +1,142 @@
+"""The keys of a drill file and of a probe file; JSON Schemas and documentation are made from these."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drill import plugins
+from drill.model import Measure
+from drill.spec.shape import (
+    Choice,
+    Key,
+    ListOf,
+    MapOf,
+    Number,
+    OneOf,
+    Table,
+    Text,
+    anything,
+    count,
+    duration,
+    line,
+    name,
+    period,
+    ratio,
+    text,
+)
+
+DURATIONS = (
+    Measure.RTO,
+    Measure.OUTAGE,
+    Measure.BAD_TIME,
+    Measure.RPO,
+    Measure.REDUNDANCY,
+    Measure.FAILBACK,
+)
+COUNTS = (Measure.LOST_WRITES, Measure.INTEGRITY)
+
+
+def _objective(target: Any) -> OneOf:
+    return OneOf(
+        target,
+        Table(
+            "an objective",
+            Key("target", target, "What must hold.", required=True),
+            Key("from", Choice("fault", "impact", "detected", "decided"), "Where a recovery time is counted from."),
+            Key("source", line, "Who set the target, printed in the report."),
+        ),
+        expected=target.expected,
+    )
+
+
+OBJECTIVES = {
+    **{measure.value: _objective(duration) for measure in DURATIONS},
+    **{measure.value: _objective(count) for measure in COUNTS},
+    Measure.ERROR_RATIO.value: _objective(ratio),
+}
+
+PARAMETERS = Table(
+    "parameters",
+    Key("hold", period, "How long service must stay good to count as recovered; default max(10 s, 20 periods)."),
+    Key("onset_ratio", ratio, "Failed share above which an outage begins; default 0: any failed sample.", default=0.0),
+    Key("onset_window", period, "Over which that share is taken; default 50 periods."),
+    Key("recovery_ratio", ratio, "Failed share still accepted while holding; default 0.", default=0.0),
+    Key("hold_min_ok", count, "Good samples needed while holding; default half of those planned."),
+    Key("minimum_capacity", ratio, "Good rate needed while holding, as a share of the baseline's."),
+)
+
+STEP = Table(
+    "a step",
+    Key("watch", period, "Sample for this long; the first watch is the healthy baseline."),
+    Key("inject", Text("the name of an experiment"), "Break something: a file in experiments/."),
+    Key("await", Choice("recovery", "redundancy", "impact"), "Wait until this holds."),
+    Key("restore", Text("the name of an injected experiment"), "Undo it now; whatever is left is undone at the end."),
+    Key("within", period, "How long an await may take."),
+    Key("with", MapOf(anything), "Values for the experiment's configuration."),
+    Key("engine", name, "What carries the experiment out.", default="chaostoolkit"),
+)
+
+GUARD = Table(
+    "a guard",
+    Key("probe", Text("the name of a probe"), "A probe that must stay good, or the drill is aborted and undone."),
+    Key("max_outage", period, "The longest outage before the drill is aborted and undone."),
+)
+
+_NAMES = ListOf(Text("the name of a probe"), least=1, expected="a list of probe names")
+
+DRILL = Table(
+    "a drill",
+    Key("drill", name, "The drill's name.", required=True),
+    Key("title", line, "What is exercised, in one line."),
+    Key("system", name, "The system under test; one drill at a time per system. Default: the drill's name."),
+    Key("lab", name, "An embedded lab to bring up for the drill, and down again."),
+    Key("with", MapOf(OneOf(text, Number("a number", whole=False))), "Values for ${…} in probes and experiments."),
+    Key(
+        "objectives",
+        Table("objectives", *(Key(key, shape, f"Target for {key}.") for key, shape in OBJECTIVES.items())),
+        "What must hold, judged as met, missed or inconclusive.",
+        required=True,
+    ),
+    Key("probes", _NAMES, "Probes that decide whether service is back: files in probes/.", required=True),
+    Key("observe", _NAMES, "Probes sampled and reported, not judged."),
+    Key("redundancy", _NAMES, "Probes that say whether replicas are back."),
+    Key("parameters", PARAMETERS, "How an outage is found in the samples."),
+    Key("steps", ListOf(STEP, least=1, expected="a list of steps"), "What happens, in order.", required=True),
+    Key("guards", ListOf(GUARD, expected="a list of guards"), "What aborts the drill before it hurts."),
+    Key(
+        "disaster",
+        Text("the name of an injected experiment"),
+        "Whose action data loss is counted from; default the first.",
+    ),
+)
+
+_PROBE_KEYS = (
+    Key("probe", name, "The probe's name.", required=True),
+    Key("kind", name, "What sends its requests.", required=True),
+    Key("title", line, "What it stands for, in one line."),
+    Key("every", period, "Time between two requests; default rto/50, 50 ms to 1 s."),
+    Key("deadline", period, "One limit over lookup, connect, TLS and answer; default rto/20, 100 ms to 1 s."),
+)
+
+
+def probe_table(kind: Any) -> Table:
+    """The keys of a probe file of one kind (a probe plug-in)."""
+    own: Table = kind.keys
+    return Table(own.title, *_PROBE_KEYS, *own.keys)
+
+
+def schema(of: str) -> dict[str, Any]:
+    """The JSON Schema of `drill` or `probe` files."""
+    if of == "drill":
+        body = DRILL.schema()
+    else:
+        kinds = {found: plugins.load("probe", found) for found in plugins.installed("probe")}
+        body = {
+            "title": "a probe",
+            "oneOf": [
+                {**table, "properties": {**table["properties"], "kind": {"const": found}}}
+                for found, kind in sorted(kinds.items())
+                for table in [probe_table(kind).schema()]
+            ],
+        }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **body}
