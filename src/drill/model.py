@@ -732,6 +732,7 @@ class Reason(Enum):
     SURVIVORS_UNSETTLED = "survivors_unsettled"
     CLOCK_UNBOUNDED = "clock_unbounded"
     HOLES = "holes"
+    HYPOTHESIS_FAILED = "hypothesis_failed"
     NOT_EXECUTED = "not_executed"
     NOT_MEASURED = "not_measured"
     NO_OBJECTIVE = "no_objective"
@@ -842,6 +843,8 @@ class Ledger(Value, frozen=True):
 
         duplicates: How often an id was found more than once.
 
+        unread: Acknowledged writes that no two agreeing reads cover: they widen `lost_writes` and `rpo`.
+
         rpo: Loss end less recovery point; None when it cannot be known.
 
         lost_writes: Bounds of how many acknowledged writes are gone.
@@ -868,6 +871,7 @@ class Ledger(Value, frozen=True):
     stale: tuple[int, ...] = ()
     holes: tuple[int, ...] = ()
     duplicates: int = 0
+    unread: int = 0
     rpo: Bounds | None = None
     lost_writes: Bounds | None = None
     worst_case: int | None = None
@@ -962,6 +966,23 @@ class Judgement(Value, frozen=True):
         judged: Every objective, those that are judged without being asked for included.
 
         reason: The result as one sentence for people.
+    """
+
+    judged: tuple[Judged, ...]
+    result: Result
+    reason: str
+
+
+class Judgement(Value, frozen=True):
+    """
+    What a run came to: every objective judged, and the one word for the whole.
+
+    Attributes:
+        judged: The plan's objectives in order, then `integrity` when there is a ledger.
+
+        result: The first that applies: unsafe, refused, aborted, missed, inconclusive, met.
+
+        reason: Why, as one sentence for people.
     """
 
     judged: tuple[Judged, ...]
