@@ -1,0 +1,271 @@
+"""HTTP: one request per sample, on a connection of its own unless the file says pooled."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from drill.errors import EnvironmentFault, Problem, Severity
+from drill.model import Fate, Outcome, Probe
+from drill.probes import Answer
+from drill.probes.expectation import MISSING, at, difference, filled, number, shown
+from drill.probes.failure import failed, said
+from drill.spec.shape import Choice, Key, ListOf, MapOf, OneOf, Table, anything, boolean, integer, text
+
+if TYPE_CHECKING:
+    import aiohttp
+
+# Reading survivors is not measured; it may take as long as a big table needs.
+_SURVIVORS_S = 30.0
+_PAGES = 10_000
+
+_status = OneOf(integer, ListOf(integer, least=1), expected="a status such as 200, or a list of them")
+_method = Choice("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_good = Table(
+    "a good answer",
+    Key("status", _status, "The status it has; without it, any from 200 to 299."),
+    Key("json", anything, "JSON that it must contain; the answer may contain more."),
+    Key("body", text, "Text that it must contain."),
+    Key("header", MapOf(text), "Headers it must have."),
+)
+
+
+class HttpProbe:
+    """
+    Sends one HTTP request and checks status, JSON, text and headers of the answer.
+
+    Redirects are not followed, nothing is retried, cookies are not kept, and
+    names are looked up anew for each connection.
+    """
+
+    keys = Table(
+        "http probe",
+        Key("url", text, "What is asked for, for a probe that reads."),
+        Key("method", _method, "How; GET unless said otherwise."),
+        Key("headers", MapOf(text), "Headers sent with each request."),
+        Key("json", anything, "Body sent as JSON."),
+        Key("body", text, "Body sent as it stands."),
+        Key("expect", _good, "What a good answer is; without it, any status from 200 to 299."),
+        Key("connection", Choice("fresh", "pooled"), "fresh (default): a new connection each time, as a new user has."),
+        Key("verify", boolean, "false accepts any certificate."),
+        Key(
+            "served_by",
+            Table(
+                "served_by",
+                Key("json", text, "Dotted path into the answer's JSON."),
+                Key("header", text, "Name of a header."),
+            ),
+            "Where the answer tells who gave it.",
+        ),
+        Key("value", text, "Dotted path to a number in the answer's JSON, recorded with each sample."),
+        Key(
+            "write",
+            Table(
+                "write",
+                Key("method", _method, "How; POST unless said otherwise."),
+                Key("url", text, "Where ids are written; ${id} is the id.", required=True),
+                Key("headers", MapOf(text), "More headers."),
+                Key("json", anything, 'Body sent as JSON; "${id}" is the id as a number.'),
+                Key("body", text, "Body sent as it stands; ${id} is the id."),
+                Key(
+                    "acknowledged",
+                    OneOf(_status, _good, expected="a status such as 201, or what a good answer is"),
+                    "What acknowledges a write; without it, any status from 200 to 299.",
+                ),
+            ),
+            "How the probe writes ids.",
+        ),
+        Key(
+            "survivors",
+            Table(
+                "survivors",
+                Key("url", text, "Lists the ids from ${first_id} on, that one included.", required=True),
+                Key("headers", MapOf(text), "More headers."),
+                Key("json_path", text, "Dotted path to the list of ids; without it, the answer is the list."),
+                Key("item", text, "Dotted path to the id within each item of the list."),
+            ),
+            "How the ids that the store holds are read back.",
+        ),
+    )
+
+    @staticmethod
+    def check(options: dict[str, Any]) -> list[Problem]:
+        write, survivors = options.get("write"), options.get("survivors")
+        found = []
+        if not write and not options.get("url"):
+            found.append(Problem("an http probe needs the key url, or write", hint="url: what is asked for"))
+        if write and any(options.get(key) for key in ("url", "method", "json", "body", "expect")):
+            found.append(
+                Problem("a probe that writes says url, method, json and body under write, expect as acknowledged")
+            )
+        if write and "${id}" not in json.dumps(write, default=str):
+            found.append(Problem("write must put ${id} into its url, json or body: each write needs its own id"))
+        if write and not survivors:
+            found.append(
+                Problem(
+                    "without survivors, nobody can tell which acknowledged writes were lost", severity=Severity.WARNING
+                )
+            )
+        if survivors and not write:
+            found.append(Problem("survivors needs write: there is nothing to read back"))
+        for part in (options, write or {}):
+            if part.get("json") is not None and part.get("body") is not None:
+                found.append(Problem("json and body cannot both be the body"))
+        return found
+
+    def __init__(self, probe: Probe) -> None:
+        options = probe.options
+        self._write = options.get("write")
+        self._request = self._write or options
+        self._method = self._request.get("method") or ("POST" if self._write else "GET")
+        self._headers = {**(options.get("headers") or {}), **(self._request.get("headers") or {})}
+        self._good = _expectation(self._write.get("acknowledged") if self._write else options.get("expect"))
+        self._served_by = options.get("served_by") or {}
+        self._value = options.get("value")
+        self._survivors = options.get("survivors")
+        self._pooled = options.get("connection") == "pooled"
+        self._verify = options.get("verify") is not False
+        self._session: aiohttp.ClientSession | None = None
+        wants_json = self._good.get("json") is not None or self._value or self._served_by.get("json")
+        self._wants_json = bool(wants_json)
+
+    async def open(self) -> None:
+        """
+        Raises:
+            EnvironmentFault: The URL cannot be used.
+        """
+        import aiohttp
+
+        from drill.probes.session import open_session
+
+        for url in filter(None, (self._request.get("url"), (self._survivors or {}).get("url"))):
+            if not str(url).startswith(("http://", "https://")):
+                raise EnvironmentFault("an http probe needs a URL that starts with http:// or https://")
+        self._client_error = aiohttp.ClientError
+        self._connect_error = aiohttp.ClientConnectorError
+        self._session = open_session(pooled=self._pooled, verify=self._verify)
+
+    async def sample(self, id: int | None) -> Answer:
+        assert self._session is not None
+        fill = {} if id is None else {"id": id}
+        request = filled({key: self._request.get(key) for key in ("url", "json", "body")}, **fill)
+        unknown = None if id is None else Fate.UNKNOWN
+        try:
+            async with self._session.request(
+                self._method,
+                request["url"],
+                headers=filled(self._headers, **fill),
+                json=request["json"],
+                data=request["body"],
+                allow_redirects=False,
+            ) as response:
+                body = await response.read()
+        except self._connect_error as error:
+            # Nothing of the request has left: whatever stopped the connection, the write was not applied.
+            return failed(error, None if id is None else Fate.REFUSED)
+        except (self._client_error, OSError) as error:
+            return failed(error, unknown)
+        except ValueError as error:
+            return Answer(Outcome.UNKNOWN, f"the request cannot be sent: {said(error)}", fate=unknown)
+        return self._judge(response, body, id)
+
+    def _judge(self, response: aiohttp.ClientResponse, body: bytes, id: int | None) -> Answer:
+        data = _decoded(body) if self._wants_json else MISSING
+        lacking = self._lacking(response, body, data)
+        value = number(at(data, self._value)) if self._value else None
+        if self._value and value is None and not lacking:
+            lacking = f"json {self._value} is not a number"
+        fate = None
+        if id is not None:
+            refused = 400 <= response.status < 500 and response.status != 408
+            fate = Fate.ACKNOWLEDGED if not lacking else Fate.REFUSED if refused else Fate.UNKNOWN
+        outcome = Outcome.FAILED if lacking else Outcome.OK
+        return Answer(outcome, lacking, self._server(response, data), fate, value)
+
+    def _lacking(self, response: aiohttp.ClientResponse, body: bytes, data: Any) -> str:
+        """Why the answer is not a good one, in words; "" when it is."""
+        wanted = self._good.get("status")
+        statuses = [wanted] if isinstance(wanted, int) else wanted or range(200, 300)
+        if response.status not in statuses:
+            return f"status {response.status}"
+        for name, value in (self._good.get("header") or {}).items():
+            if response.headers.get(name) != value:
+                # Without the values: headers carry tokens.
+                return f"header {name} is {'not as expected' if name in response.headers else 'missing'}"
+        expected = self._good.get("json")
+        if expected is not None:
+            lacking = "the answer is not JSON" if data is MISSING else difference(expected, data)
+            if lacking:
+                return lacking
+        words = self._good.get("body")
+        return "the answer lacks the expected text" if words and words.encode() not in body else ""
+
+    def _server(self, response: aiohttp.ClientResponse, data: Any) -> str | None:
+        if path := self._served_by.get("json"):
+            found = at(data, path)
+            return None if found is MISSING or found is None else str(found)[:200]
+        header = self._served_by.get("header")
+        return response.headers.get(header) if header else None
+
+    async def survivors(self, first: int, last: int) -> tuple[list[int], str]:
+        if self._survivors is None:
+            raise EnvironmentFault("this probe does not say how survivors are read")
+        ids: list[int] = []
+        start = first
+        source = ""
+        for _ in range(_PAGES):
+            page, source = await self._page(start, last)
+            new = [id for id in page if start <= id <= last]
+            # A service may answer with a limited number of ids: ask on from the newest, which then comes again.
+            ids = [id for id in ids if id < start] + new
+            newest = max(page, default=start)
+            if newest >= last or newest <= start or "${first_id}" not in self._survivors["url"]:
+                break
+            start = newest
+        return sorted(ids), source
+
+    async def _page(self, first: int, last: int) -> tuple[list[int], str]:
+        import aiohttp
+
+        assert self._session is not None
+        assert self._survivors is not None
+        url = filled(self._survivors["url"], first_id=first, last_id=last)
+        headers = {**self._headers, **(self._survivors.get("headers") or {})}
+        try:
+            async with self._session.get(
+                url, headers=headers, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=_SURVIVORS_S)
+            ) as response:
+                body = await response.read()
+        except (self._client_error, OSError, ValueError) as error:
+            raise EnvironmentFault(f"the survivors cannot be read: {said(error)}") from error
+        if response.status != 200:
+            raise EnvironmentFault(f"the survivors cannot be read: status {response.status}")
+        data = _decoded(body)
+        return self._ids(data), self._server(response, data) or f"{response.url.host}:{response.url.port}"
+
+    def _ids(self, data: Any) -> list[int]:
+        assert self._survivors is not None
+        path = self._survivors.get("json_path") or ""
+        found = at(data, path) if data is not MISSING else MISSING
+        item = self._survivors.get("item")
+        ids = [at(one, item) if item else one for one in found] if isinstance(found, list) else None
+        if ids is None or not all(isinstance(id, int) and not isinstance(id, bool) for id in ids):
+            place = f"at {path} " if path else ""
+            sample = "nothing" if found is MISSING else shown(found)
+            raise EnvironmentFault(f"the survivors must be a list of whole numbers {place}in the answer, not {sample}")
+        return ids
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+def _expectation(given: Any) -> dict[str, Any]:
+    return given if isinstance(given, dict) else {"status": given}
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return MISSING
