@@ -971,20 +971,3 @@ class Judgement(Value, frozen=True):
     judged: tuple[Judged, ...]
     result: Result
     reason: str
-
-
-class Judgement(Value, frozen=True):
-    """
-    What a run came to: every objective judged, and the one word for the whole.
-
-    Attributes:
-        judged: The plan's objectives in order, then `integrity` when there is a ledger.
-
-        result: The first that applies: unsafe, refused, aborted, missed, inconclusive, met.
-
-        reason: Why, as one sentence for people.
-    """
-
-    judged: tuple[Judged, ...]
-    result: Result
-    reason: str
