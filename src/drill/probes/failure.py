@@ -15,6 +15,13 @@ from drill.probes import Answer
 # Errors of this machine, not of the service: they prove nothing.
 OURS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOMEM}
 
+# By name: their libraries are imported only where they are used.
+_FOREIGN = {
+    "ServerDisconnectedError": "connection closed before the answer",
+    "ClientPayloadError": "the answer was cut short",
+    "ClientResponseError": "the answer is not HTTP",
+}
+
 
 def failed(error: BaseException, fate: Fate | None = None, *, during: str = "") -> Answer:
     """
@@ -51,6 +58,8 @@ def said(error: BaseException) -> str:
             return "connection closed before the answer"
         if isinstance(cause, TimeoutError):
             return "timed out"
+    if foreign := _FOREIGN.get(type(error).__name__):
+        return foreign
     number = next(_numbers(error), None)
     return os.strerror(number).lower() if number is not None else _spaced(type(error).__name__)
 
