@@ -1,0 +1,18 @@
+"""
+Chaos Toolkit experiments as faults, whoever wrote them.
+
+    document     what an experiment says: references, references resolved, undo, words        PURE
+    wire         the lines that drill and the process of one experiment exchange              PURE
+    engine       drill's side: prepare, inject, undo
+    child        one experiment process as drill sees it: gate, deadlines, abort
+    runner       that process: chaoslib, with a gate before every single call
+    lifeline     ends that process, and all it started, when drill is gone
+
+chaoslib keeps controls and activities in module globals, wants the main
+thread, and loses rollbacks when it is killed; so each experiment runs in a
+process of its own (`python -m drill.engines.chaostoolkit`).
+"""
+
+from drill.engines.chaostoolkit.engine import ChaosToolkitEngine
+
+__all__ = ["ChaosToolkitEngine"]
