@@ -1,0 +1,152 @@
+"""
+Measuring: from a history to bounds on recovery time, outage and data loss. Pure.
+
+The figures are what the samples and readings in the journal prove and nothing
+more: a duration is always bounds, upper None when the run ended first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drill.measure.bounds import (
+    between,
+    combine,
+    default_deadline,
+    default_period,
+    split_brain,
+    total,
+    vantage,
+)
+from drill.measure.faults import (
+    effect,
+    fault_windows,
+    later_actions,
+    suspended,
+    undo_is_under_test,
+    undos_began,
+)
+from drill.measure.incidents import Rule, incidents, redundancy_parameters, resolve, sustained
+from drill.measure.ledger import Exposure, Write, exposure, ledger, writes_of
+from drill.measure.phases import impact, origin_window, phases
+from drill.measure.service import measure_probe, rto_from
+from drill.model import (
+    History,
+    Ledger,
+    Measure,
+    Measured,
+    Plan,
+    ProbeMeasure,
+    SurvivorRead,
+    Survivors,
+    Window,
+    WritesPlanned,
+)
+
+__all__ = [
+    "Exposure",
+    "Rule",
+    "Write",
+    "between",
+    "combine",
+    "default_deadline",
+    "default_hold",
+    "default_period",
+    "exposure",
+    "impact",
+    "incidents",
+    "ledger",
+    "measure",
+    "measure_probe",
+    "origin_window",
+    "redundancy_parameters",
+    "resolve",
+    "rto_from",
+    "split_brain",
+    "sustained",
+    "total",
+    "vantage",
+    "writes_of",
+]
+
+
+def default_hold(plan: Plan, probe: str) -> int:
+    """How long one probe of a plan must stay good to count as recovered, nanoseconds."""
+    period = plan.probe(probe).every
+    return resolve(redundancy_parameters(period) if probe in plan.redundancy else plan.parameters, period).hold
+
+
+def measure(history: History) -> Measured:
+    """Everything a run measured; the same history always gives the same."""
+    plan = history.plan
+    windows = fault_windows(history)
+    t0 = next(iter(windows.values()), None)
+    disaster = windows.get(plan.disaster) if plan.disaster else t0
+    undone = undos_began(history)
+    per_probe = tuple(_probe(history, probe.name, t0, undone) for probe in plan.probes)
+    by_name = {probe.probe: probe for probe in per_probe}
+    judged = [by_name[name] for name in plan.judged]
+    redundancy = [by_name[name] for name in plan.redundancy]
+    shown, proof = effect(history, windows, judged)
+    reads = {probe.name: _reads(history, probe.name, disaster, judged) for probe in plan.probes if probe.writes}
+    ledgers = tuple(_ledger(history, name, disaster, each) for name, each in reads.items())
+    return Measured(
+        t0=t0,
+        disaster=disaster,
+        effect=shown,
+        proof=proof,
+        rto=combine(probe.rto for probe in judged),
+        outage=combine(probe.outage for probe in judged),
+        bad_time=combine(probe.bad_time for probe in judged),
+        error_ratio=combine(probe.error_ratio for probe in judged),
+        failback=combine(probe.failback for probe in judged),
+        redundancy=combine(probe.rto for probe in redundancy),
+        rpo=combine(each.rpo for each in ledgers),
+        lost_writes=total(each.lost_writes for each in ledgers),
+        holes=sum(len(each.holes) for each in ledgers) if ledgers and all(each.settled for each in ledgers) else None,
+        undo_began=undone[-1] if undone else None,
+        suspended=suspended(history),
+        per_probe=per_probe,
+        ledgers=ledgers,
+        phases=phases(history, windows, judged, redundancy, reads),
+    )
+
+
+def _probe(history: History, name: str, t0: Window | None, undone: list[int]) -> ProbeMeasure:
+    """One probe; redundancy comes back with the undo more often than not, so that does not cut it."""
+    plan = history.plan
+    period = plan.probe(name).every
+    samples = history.samples(name)
+    if name in plan.redundancy:
+        return measure_probe(name, samples, t0, period, redundancy_parameters(period))
+    return measure_probe(name, samples, t0, period, plan.parameters, () if undo_is_under_test(plan) else tuple(undone))
+
+
+def _reads(history: History, name: str, t0: Window | None, judged: Sequence[ProbeMeasure]) -> list[SurvivorRead]:
+    """The readings that can judge a ledger: begun after the fault, and after service was back."""
+    back = [probe.incidents[-1].recovered or 0 for probe in judged if probe.incidents]
+    since = max([t0.upper if t0 else history.began.at, *back])
+    return [event.read for event in history.of(Survivors) if event.probe == name and event.read.sent >= since]
+
+
+def _ledger(history: History, name: str, t0: Window | None, reads: list[SurvivorRead]) -> Ledger:
+    plan = history.plan
+    samples = history.samples(name)
+    writes = writes_of(samples)
+    planned = [event for event in history.of(WritesPlanned) if event.probe == name]
+    if t0 is None:
+        return ledger(name, writes, reads, None, planned=planned)
+    targets = [
+        objective.target
+        for objective in plan.objectives
+        if objective.measure is Measure.RPO and objective.probe in (None, name)
+    ]
+    exposed = exposure(
+        writes.values(),
+        samples,
+        t0,
+        plan.probe(name).every,
+        max(targets, default=0),
+        later_actions(history, t0),
+    )
+    return ledger(name, writes, reads, t0, planned=planned, exposed=exposed)

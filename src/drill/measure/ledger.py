@@ -1,0 +1,287 @@
+"""
+The write ledger: which acknowledged writes are gone, and what that is as time.
+
+Every set is named as in the report: acknowledged A, refused N, unknown U,
+survivors S; a write is sent at a and its answer is there at f.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from drill.model import SECOND, Bounds, Fate, Ledger, Sample, SurvivorRead, Window, WritesPlanned
+
+SETTLE = 2 * SECOND  # two reads this far apart must agree
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One attempted write: when it was sent, when its answer was there, and who gave it."""
+
+    id: int
+    fate: Fate
+    sent: int
+    ended: int
+    served_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """
+    Whether losing data would have shown: writes acknowledged shortly before the fault.
+
+    Attributes:
+        count: How many were, *needed* of them at least.
+
+        last_age: How old the newest of them was at the fault; None without any.
+
+        kept_up: Before each later action, nine of ten planned writes were sent.
+    """
+
+    count: int
+    needed: int
+    last_age: int | None
+    oldest_age: int
+    kept_up: bool
+
+    @property
+    def enough(self) -> bool:
+        recent = self.last_age is not None and self.last_age <= self.oldest_age
+        return self.count >= self.needed and recent and self.kept_up
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """
+    A reading that an earlier one agrees with.
+
+    Attributes:
+        until: When the earlier one began: both cover every write that had ended by then.
+    """
+
+    read: SurvivorRead
+    until: int
+
+
+def writes_of(samples: Iterable[Sample]) -> dict[int, Write]:
+    """
+    Every write that was sent, by id.
+
+    One whose fate is not told is unknown. Should one id have been sent twice,
+    one acknowledgement is enough, and one unknown end outweighs a refusal.
+    """
+    rank = [Fate.REFUSED, Fate.UNKNOWN, Fate.ACKNOWLEDGED]
+    found: dict[int, Write] = {}
+    for sample in samples:
+        if sample.id is None or sample.sent is None:
+            continue
+        fate = sample.fate or Fate.UNKNOWN
+        ended = sample.sent if sample.ended is None else sample.ended
+        write = Write(sample.id, fate, sample.sent, ended, sample.served_by)
+        other = found.get(write.id)
+        if other is None or rank.index(other.fate) < rank.index(fate):
+            found[write.id] = write
+    return found
+
+
+def exposure(
+    writes: Collection[Write],
+    slots: Sequence[Sample],
+    t0: Window,
+    every: int,
+    target: int = 0,
+    later: Sequence[int] = (),
+) -> Exposure:
+    """
+    How exposed the data was: without it, nothing lost proves nothing.
+
+    *every* is the writer's period, *target* the data loss objective (the window
+    looked at, at least 1 s), *later* when further breaking actions were sent.
+    """
+    window = max(target, SECOND)
+    acknowledged = [
+        write.ended
+        for write in writes
+        if write.fate is Fate.ACKNOWLEDGED and t0.lower - window <= write.ended <= t0.lower
+    ]
+    kept_up = True
+    for action in later:
+        due = [sample for sample in slots if action - window <= sample.planned < action]
+        planned = max(len(due), window // every)
+        kept_up = kept_up and sum(sample.sent is not None for sample in due) * 10 >= planned * 9
+    return Exposure(
+        count=len(acknowledged),
+        needed=min(max(-(-window // (2 * every)), 20), 100),
+        last_age=t0.lower - max(acknowledged) if acknowledged else None,
+        oldest_age=max(5 * every, SECOND),
+        kept_up=kept_up,
+    )
+
+
+def settled_reads(reads: Iterable[SurvivorRead], writes: dict[int, Write]) -> list[Settled]:
+    """
+    Every reading that the last one at least two seconds before it agrees with, in order.
+
+    They agree when they hold the same ids, as often, of all writes that had
+    ended before the earlier one began, and of ids that nobody wrote.
+    """
+    good = sorted((read for read in reads if read.ids is not None), key=lambda read: read.sent)
+    starts = [read.sent for read in good]
+    found = []
+    for read in good:
+        n = bisect_right(starts, read.sent - SETTLE)
+        if n and _covered(good[n - 1], starts[n - 1], writes) == _covered(read, starts[n - 1], writes):
+            found.append(Settled(read, starts[n - 1]))
+    return found
+
+
+def _covered(read: SurvivorRead, until: int, writes: dict[int, Write]) -> list[int]:
+    return sorted(id for id in read.ids or () if id not in writes or writes[id].ended <= until)
+
+
+def ledger(
+    probe: str,
+    writes: dict[int, Write],
+    reads: Sequence[SurvivorRead],
+    t0: Window | None,
+    *,
+    planned: Sequence[WritesPlanned] = (),
+    exposed: Exposure | None = None,
+) -> Ledger:
+    """
+    What became of every write.
+
+    *reads* are those made once service was back. The last settled one decides;
+    an acknowledged write that it does not cover twice, or that a later reading
+    contradicts, is unread: it may be lost, so it widens the upper bounds. To
+    leave none, read the survivors after the writers have stopped.
+
+    *planned* are ranges of ids journaled before they were written: one of them
+    that is found is no phantom, even if its answer never reached the journal.
+    """
+    settled = settled_reads(reads, writes)
+    fates = [write.fate for write in writes.values()]
+    told = Ledger(
+        probe=probe,
+        acknowledged=fates.count(Fate.ACKNOWLEDGED),
+        refused=fates.count(Fate.REFUSED),
+        unknown=fates.count(Fate.UNKNOWN),
+        survivors=None,
+        exposed=exposed is not None and exposed.enough,
+        exposure=exposed.count if exposed else 0,
+        needed=exposed.needed if exposed else 0,
+        last_age=exposed.last_age if exposed else None,
+    )
+    return _settled(told, writes, settled, reads, t0, planned) if settled else told
+
+
+def _settled(
+    told: Ledger,
+    writes: dict[int, Write],
+    settled: Sequence[Settled],
+    reads: Sequence[SurvivorRead],
+    t0: Window | None,
+    planned: Sequence[WritesPlanned],
+) -> Ledger:
+    first, last = settled[0], settled[-1]
+    found = last.read.ids or ()
+    survivors = set(found)
+    by_fate = {fate: [w for w in writes.values() if w.fate is fate] for fate in Fate}
+    acknowledged, unknown = by_fate[Fate.ACKNOWLEDGED], by_fate[Fate.UNKNOWN]
+    lost = [w for w in acknowledged if w.id not in survivors and w.ended <= last.until]
+    unread = [w for w in acknowledged if w.id not in survivors and w.ended > last.until]
+    unread += _contradicted([w for w in acknowledged if w.id in survivors], last, reads)
+    kept = [w for w in acknowledged if w.id in survivors]
+    absent = [w.id for w in unknown if w.id not in survivors]
+    unsent = [id for id in survivors if id not in writes]
+    in_flight = {id for id in unsent if any(_planned(id, each) for each in planned)}
+    seen_first = set(first.read.ids or ())
+    fields = {name: getattr(told, name) for name in told.__struct_fields__}
+    fields |= {
+        "survivors": len(survivors),
+        "settled": True,
+        "lost": _ids(w.id for w in lost),
+        "late_loss": _ids(w.id for w in lost if t0 is not None and w.ended > t0.lower),
+        "recovered": _ids([*(w.id for w in unknown if w.id in survivors), *in_flight]),
+        "absent": _ids(absent),
+        "phantom": _ids(id for id in unsent if id not in in_flight),
+        "zombie": _ids(w.id for w in by_fate[Fate.REFUSED] if w.id in survivors),
+        "stale": _ids(w.id for w in kept if w.ended <= first.until and w.id not in seen_first),
+        "holes": _ids(holes(lost, acknowledged, survivors, t0)),
+        "duplicates": len(found) - len(survivors),
+        "unread": len(unread),
+        "lost_writes": Bounds(len(lost), len(lost) + len(unread)),
+        "worst_case": len(lost) + len(unread) + len(absent),
+        "oldest_lost": min((w.id for w in lost), default=None, key=lambda id: writes[id].sent),
+        "newest_lost": max((w.id for w in lost), default=None, key=lambda id: writes[id].sent),
+    }
+    if t0 is not None:
+        safe = [w.sent for w in kept if w.ended <= t0.lower]
+        fields["resolution"] = t0.upper - max(safe) if safe else None
+        fields["rpo"] = data_loss(lost, unread, t0, fields["resolution"])
+    return Ledger(**fields)
+
+
+def data_loss(lost: Sequence[Write], unread: Sequence[Write], t0: Window, resolution: int | None) -> Bounds:
+    """
+    `rpo`: from the oldest lost commit to the loss end, the later of t0 and the newest lost commit.
+
+    *unread* writes may be lost as well and widen the upper bound. With nothing
+    lost, a loss younger than *resolution* could not have shown.
+    """
+    suspects = [*lost, *unread]
+    upper = max([t0.upper, *(w.ended for w in suspects)]) - min(w.sent for w in suspects) if suspects else 0
+    if not lost:
+        return Bounds(0, None if resolution is None else max(resolution, upper))
+    end = max([t0.lower, *(w.sent for w in lost)])
+    return Bounds(max(0, end - min(w.ended for w in lost)), upper)
+
+
+def holes(
+    lost: Sequence[Write], acknowledged: Sequence[Write], survivors: Collection[int], t0: Window | None
+) -> list[int]:
+    """
+    Surviving writes younger than a lost one on the same server: there is no single recovery point.
+
+    The new server's own writes are no holes. It is told from the old one by who
+    acknowledged, and on the old one writes count until another server took over
+    (later ones may follow a failback under the same name); where that is not
+    known, by time: acknowledged before the loss ended.
+    """
+    if not lost:
+        return []
+    point = min(w.ended for w in lost)
+    newest = max(w.sent for w in lost)
+    old = {w.served_by for w in lost}
+    takeover = min(
+        (w.sent for w in acknowledged if w.served_by is not None and w.served_by not in old and w.sent > point),
+        default=None,
+    )
+    by_time = newest if t0 is None else max(t0.lower, newest)
+    found = []
+    for w in acknowledged:
+        if w.id not in survivors or w.sent <= point:
+            continue
+        if None in old or w.served_by is None or takeover is None:
+            hole = w.ended <= by_time
+        else:
+            hole = w.served_by in old and w.sent <= max(takeover, newest)
+        if hole:
+            found.append(w.id)
+    return found
+
+
+def _contradicted(kept: Sequence[Write], last: Settled, reads: Sequence[SurvivorRead]) -> list[Write]:
+    """Survivors that a reading after the last settled one no longer shows."""
+    later = [(read.sent, set(read.ids)) for read in reads if read.ids is not None and read.sent > last.read.sent]
+    return [w for w in kept if any(w.ended <= sent and w.id not in ids for sent, ids in later)]
+
+
+def _planned(id: int, each: WritesPlanned) -> bool:
+    return each.first <= id <= each.last and (id - each.first) % each.stride == 0
+
+
+def _ids(ids: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(ids))

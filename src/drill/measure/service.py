@@ -1,0 +1,154 @@
+"""What the samples of one probe say of the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from drill.measure.bounds import between
+from drill.measure.incidents import Rule, Series, resolve
+from drill.model import Bounds, Incident, Outcome, Parameters, ProbeMeasure, Sample, Window
+
+MILLION = 1_000_000
+
+
+def measure_probe(
+    name: str,
+    samples: Sequence[Sample],
+    t0: Window | None,
+    period: int,
+    parameters: Parameters = Parameters(),  # noqa: B008  frozen
+    undone: Sequence[int] = (),
+) -> ProbeMeasure:
+    """
+    What one probe's samples show, from its baseline to the end.
+
+    *undone* holds when undoing began, in order; leave it empty when the undo is
+    itself the recovery under test. A service that is still away when an undo
+    begins never came back, whatever the samples after that show.
+
+    With several outages, `rto` and `outage` last until the final one is over:
+    a system that goes away again has not recovered yet. Without any, both are
+    [0, G] by convention, G the widest gap between good samples: shorter ones hide.
+    """
+    rule = resolve(parameters, period)
+    whole = Series(samples, rule)
+    cut = _cut(samples, rule, t0, undone)
+    series = whole if cut is None else Series(samples, rule, cut)
+    found = series.incidents(t0)
+    away = bool(found) and found[-1].recovered is None
+    hidden = None if found else longest_unseen(series, t0)
+    unseen = Bounds(0, hidden)
+    return ProbeMeasure(
+        probe=name,
+        rto=None if t0 is None else (found[-1].rto if found else unseen),
+        outage=_outage(found) or unseen,
+        bad_time=_bad_time(found) or unseen,
+        error_time=sum(incident.error_time for incident in found),
+        error_ratio=None if t0 is None else _error_ratio(samples, t0, cut),
+        flaps=max(0, sum(incident.flaps + 1 for incident in found) - 1),
+        incidents=found,
+        failback=None if cut is None or away else _failback(whole, cut),
+        healthy_before=_healthy_before(whole, t0),
+        watched=t0 is not None and series.watched(t0.upper),
+        after_undo=away and cut is not None and _came_back(whole, t0),
+        gap=any(incident.gap for incident in found) or (hidden is not None and hidden > 3 * period),
+        first_good=_first_good(series, found),
+        hold=rule.hold,
+    )
+
+
+def rto_from(measured: ProbeMeasure, origin: Window) -> Bounds | None:
+    """The recovery time counted from another instant than the fault; without any outage it stays as it is."""
+    if not measured.incidents:
+        return measured.rto
+    last = measured.incidents[-1]
+    if last.recovered is None:
+        return Bounds(max(0, last.last_failed - origin.upper), None)
+    return between(origin, Window(last.last_failed, last.recovered))
+
+
+def longest_unseen(series: Series, t0: Window | None) -> int | None:
+    """
+    `G`: the longest outage that could hide between good samples since the fault.
+
+    None when no good sample was sent before the fault, or none after.
+    """
+    good = [series.sent[i] for i in series.ok]
+    if t0 is not None:
+        before = [sent for sent in good if sent < t0.lower][-1:]
+        good = [*before, *(sent for sent in good if sent >= t0.lower)] if before else []
+    return max((after - sent for sent, after in pairwise(good)), default=None)
+
+
+def _cut(samples: Sequence[Sample], rule: Rule, t0: Window | None, undone: Sequence[int]) -> int | None:
+    """The undo that ends the measuring of recovery: the first to find service away, else the last."""
+    for began in undone[:-1]:
+        found = Series(samples, rule, began).incidents(t0)
+        if found and found[-1].recovered is None:
+            return began
+    return undone[-1] if undone else None
+
+
+def _came_back(whole: Series, t0: Window | None) -> bool:
+    found = whole.incidents(t0)
+    return bool(found) and found[-1].recovered is not None
+
+
+def _outage(found: Sequence[Incident]) -> Bounds | None:
+    """From the first bad request to the start of sustained service."""
+    if not found:
+        return None
+    first, last = found[0], found[-1]
+    return Bounds(
+        last.last_failed - first.first_failed,
+        None if last.recovered is None or first.last_good is None else last.recovered - first.last_good,
+    )
+
+
+def _bad_time(found: Sequence[Incident]) -> Bounds | None:
+    if not found:
+        return None
+    uppers = [incident.bad_time.upper for incident in found if incident.bad_time.upper is not None]
+    return Bounds(
+        sum(incident.bad_time.lower for incident in found), sum(uppers) if len(uppers) == len(found) else None
+    )
+
+
+def _error_ratio(samples: Sequence[Sample], t0: Window, until: int | None) -> Bounds | None:
+    """Failed share of the samples due from the fault on, parts per million; None when there are none."""
+    failed = unknown = count = 0
+    for sample in samples:
+        due = sample.planned if sample.sent is None else sample.sent
+        if due < t0.lower or (until is not None and (due if sample.ended is None else sample.ended) >= until):
+            continue
+        count += 1
+        failed += sample.outcome is Outcome.FAILED
+        unknown += sample.outcome is Outcome.UNKNOWN
+    if not count:
+        return None
+    return Bounds(failed * MILLION // count, -(-(failed + unknown) * MILLION // count))
+
+
+def _failback(whole: Series, began: int) -> Bounds | None:
+    """The outage since undoing began; upper None when service was not watched for `hold` after it."""
+    if not whole.sent or whole.sent[-1] < began:
+        return None
+    undo = Window(began, began)
+    found = whole.incidents(undo)
+    return _outage(found) or Bounds(0, longest_unseen(whole, undo) if whole.watched(began) else None)
+
+
+def _healthy_before(whole: Series, t0: Window | None) -> bool:
+    """Some good sample and no failed one ended before the fault."""
+    if t0 is None:
+        return not whole.failed
+    before = [bad for ended, bad in zip(whole.ended, whole.bad, strict=True) if ended < t0.lower]
+    return bool(before) and not any(before)
+
+
+def _first_good(series: Series, found: Sequence[Incident]) -> int | None:
+    if not found:
+        return None
+    since = found[-1].first_failed
+    return next((series.sent[i] for i in series.ok if series.sent[i] > since), None)
