@@ -8,7 +8,7 @@ fills them in.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,18 +45,26 @@ class Loaded:
     warnings: Sequence[Problem]
 
 
-def load(path: Path) -> Loaded:
+def load(path: Path, *, values: Mapping[str, str] | None = None, lab: str | None = None) -> Loaded:
     """
     Read a drill file and every probe and experiment it names.
+
+    *values* come before those under `with:`; *lab* is the lab it will run on,
+    when that is not the one the file names.
 
     Raises:
         SpecError: With every error in any of the files.
     """
-    return _Reader(path).load()
+    return _Reader(path, given=dict(values or {}), lab=lab).load()
 
 
 def adhoc(
-    experiment: Path, probes: Sequence[Path], objectives: Sequence[Objective], *, lab: str | None = None
+    experiment: Path,
+    probes: Sequence[Path],
+    objectives: Sequence[Objective],
+    *,
+    values: Mapping[str, str] | None = None,
+    lab: str | None = None,
 ) -> Loaded:
     """
     A drill around somebody else's experiment: a baseline, the fault, recovery, the undo.
@@ -64,7 +72,15 @@ def adhoc(
     Raises:
         SpecError: With every error in any of the files.
     """
-    return _Reader(experiment).adhoc(probes, objectives, lab)
+    return _Reader(experiment, given=dict(values or {}), lab=lab).adhoc(probes, objectives)
+
+
+def check_probe(path: Path) -> list[Problem]:
+    """Every problem of a probe file read on its own, where any lab's endpoints may be meant."""
+    reader = _Reader(path, lab=next(iter(sorted(plugins.installed("lab"))), None))
+    reader.lab_endpoints(Position(project.shown(path)))
+    reader.read_probe(path)
+    return list(reader.problems.found)
 
 
 @dataclass(slots=True)
@@ -72,13 +88,14 @@ class _Reader:
     """Reads one drill; everything found wrong gathers in `problems`."""
 
     path: Path
+    given: dict[str, str] = field(default_factory=dict)
+    lab: str | None = None
     problems: Problems = field(default_factory=Problems)
     files: dict[str, FileDigest] = field(default_factory=dict)
     probes: dict[str, Probe] = field(default_factory=dict)
     faults: dict[str, Fault] = field(default_factory=dict)
     endpoints: tuple[str, ...] = ()
     values: dict[str, str] = field(default_factory=dict)
-    lab: str | None = None
     rto: int | None = None
     root: Path = Path()
 
@@ -107,14 +124,14 @@ class _Reader:
             raise self._refusal()
         return Loaded(drill, self._sorted())
 
-    def adhoc(self, probes: Sequence[Path], objectives: Sequence[Objective], lab: str | None) -> Loaded:
+    def adhoc(self, probes: Sequence[Path], objectives: Sequence[Objective]) -> Loaded:
         shown = project.shown(self.path)
         at = Position(shown)
-        self.lab = lab
-        self._lab(at)
+        self.values = dict(self.given)
+        self.lab_endpoints(at)
         self.rto = next((o.target for o in objectives if o.measure is Measure.RTO), None)
         for probe in probes:
-            self._read_probe(probe)
+            self.read_probe(probe)
         fault = self._read_fault(self.path.stem, self.path, "chaostoolkit", {}, at)
         if fault is None or self.problems.errors:
             raise self._refusal()
@@ -133,7 +150,8 @@ class _Reader:
                 Step(kind=StepKind.RESTORE, fault=fault.name),
             ),
             faults=(fault,),
-            lab=lab,
+            lab=self.lab,
+            values=self.values,
             endpoints=self.endpoints,
             files=tuple(self.files.values()),
             root=str(self.root),
@@ -143,10 +161,10 @@ class _Reader:
     # --- parts -------------------------------------------------------------------------------------------------
 
     def _drill(self, node: Node, fields: dict[str, Any]) -> Drill:
-        self.lab = fields["lab"]
-        self.values = {key: str(value) for key, value in (fields["with"] or {}).items()}
+        self.lab = self.lab or fields["lab"]
+        self.values = {key: str(value) for key, value in (fields["with"] or {}).items()} | self.given
         lab_node = node.get("lab")
-        self._lab(lab_node.at if lab_node else node.at)
+        self.lab_endpoints(lab_node.at if lab_node else node.at)
         with_node = node.get("with")
         if with_node:
             references.check(with_node, self.endpoints, self.lab, self.problems)
@@ -189,7 +207,7 @@ class _Reader:
             root=str(self.root),
         )
 
-    def _lab(self, at: Position) -> None:
+    def lab_endpoints(self, at: Position) -> None:
         if self.lab is None:
             return
         try:
@@ -323,9 +341,9 @@ class _Reader:
         path = project.find(
             named.value, "probes", root=self.root, named_in=self.path, at=named.at, problems=self.problems
         )
-        return self._read_probe(path) if path else None
+        return self.read_probe(path) if path else None
 
-    def _read_probe(self, path: Path) -> str | None:
+    def read_probe(self, path: Path) -> str | None:
         shown = project.shown(path)
         if path.stem in self.probes and self.probes[path.stem].file == self._relative(path):
             return path.stem
@@ -376,8 +394,8 @@ class _Reader:
         return Probe(
             name=path.stem,
             kind=fields["kind"],
-            every=every or measure.default_period(self.rto),
-            deadline=deadline or measure.default_deadline(self.rto),
+            every=every or measure.default_period(self.rto or 50 * SECOND),
+            deadline=deadline or measure.default_deadline(self.rto or 20 * SECOND),
             options=options,
             writes="write" in options,
             title=fields["title"] or "",

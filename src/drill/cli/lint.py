@@ -1,0 +1,78 @@
+"""`drill lint`: every mistake in drill, probe and experiment files, without touching anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from drill.cli import say
+from drill.errors import EnvironmentFault, Position, Problem, Severity, SpecError
+
+
+@click.command("lint")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--strict", is_flag=True, help="Warnings count as errors.")
+@say.json_option
+def command(files: tuple[Path, ...], strict: bool, as_json: bool) -> None:
+    """
+    Check FILES: drills, and any Chaos Toolkit experiment (JSON or YAML), offline.
+
+    Without FILES, every file in drills/ and experiments/ is checked. Nothing is
+    imported or run, and no environment variable is needed. Exit code 2 when a
+    file cannot be used.
+
+    \b
+    Example:
+      drill lint drills/region-failover.yaml their-experiment.json
+    """
+    chosen = list(files) or _all()
+    if not chosen:
+        raise SpecError("there is nothing to check here", hint="name files, or run drill init first")
+    found: list[Problem] = []
+    for file in chosen:
+        for problem in _check(file):
+            if problem not in found:
+                found.append(problem)
+    found.sort(key=lambda problem: problem.at or Position(""))
+    errors = sum(problem.severity is Severity.ERROR for problem in found)
+    warnings = sum(problem.severity is Severity.WARNING for problem in found)
+    if as_json:
+        say.data({"files": [str(file) for file in chosen], "problems": [say.problem_data(p) for p in found]})
+    else:
+        for problem in found:
+            say.problem(problem)
+        click.echo(f"{len(chosen)} files checked: {errors} errors, {warnings} warnings")
+    if errors or (strict and warnings):
+        raise SystemExit(2)
+
+
+def _all() -> list[Path]:
+    return [
+        file
+        for folder in ("drills", "experiments")
+        for file in sorted(Path(folder).rglob("*"))
+        if file.suffix in (".yaml", ".yml", ".json")
+    ]
+
+
+def _check(file: Path) -> list[Problem]:
+    from drill import plugins, spec
+    from drill.spec import project, source
+
+    shown = project.shown(file)
+    try:
+        node = source.read(file, shown)
+    except SpecError as error:
+        return list(error.problems)
+    if node.kind == "mapping" and node.key("drill"):
+        try:
+            return list(spec.load(file).warnings)
+        except SpecError as error:
+            return list(error.problems)
+        except EnvironmentFault as error:
+            return [Problem(str(error), Position(shown))]
+    if node.kind == "mapping" and node.key("probe") and node.key("kind"):
+        return spec.check_probe(file)
+    _, problems = plugins.load("engine", "chaostoolkit")().lint(file, shown, {})
+    return list(problems)

@@ -1,0 +1,96 @@
+"""`drill plan`: what a drill would do; touches nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from drill.cli import say
+
+
+@click.command("plan")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--with", "values", multiple=True, metavar="NAME=VALUE", help="A value for ${NAME}.")
+@say.json_option
+def command(file: Path, values: tuple[str, ...], as_json: bool) -> None:
+    """
+    Show what the drill in FILE would break, undo and watch, and for how long.
+
+    Nothing is touched: no lab is brought up, no service is asked.
+
+    \b
+    Example:
+      drill plan drills/region-failover.yaml
+    """
+    from drill import plan as planning
+    from drill import plugins, spec
+    from drill.cli.run import pairs
+
+    loaded = spec.load(file, values=pairs(values))
+    for problem in loaded.warnings:
+        say.problem(problem)
+    made = planning.make(loaded.drill, {})
+    describe = {fault.name: plugins.load("engine", fault.engine)().describe(fault) for fault in made.faults}
+    outline = planning.outline(made, describe)
+    if as_json:
+        say.data(outline)
+    else:
+        _print(outline)
+
+
+def _print(outline: dict[str, Any]) -> None:
+    from drill import wording
+    from drill.model import SECOND, Measure
+
+    def took(seconds: float | None) -> str:
+        return "" if seconds is None else wording.duration(round(seconds * SECOND))
+
+    click.echo(f"{outline['title']}\n")
+    where = f" on the lab {outline['lab']}" if outline["lab"] else ""
+    click.echo(f"drill {outline['drill']} of system {outline['system']}{where}; plan {outline['digest'][:12]}\n")
+    click.echo("must hold")
+    say.table(
+        (
+            wording.MEASURES[Measure(item["id"].partition(":")[0])],
+            _target(item["id"], item["target"]),
+            item["source"] or "",
+        )
+        for item in outline["objectives"]
+    )
+    click.echo("\nbreaks")
+    for item in outline["breaks"]:
+        click.echo(f"  {item['fault']} ({item['engine']}, {item['file']})")
+        for text in item["does"]:
+            click.echo(f"    {text}")
+    click.echo("\nwatches")
+    say.table(
+        (
+            item["probe"],
+            item["kind"],
+            item["role"],
+            f"every {took(item['every_s'])}",
+            f"deadline {took(item['deadline_s'])}",
+            "writes, and reads survivors back" if item["writes"] else "",
+        )
+        for item in outline["watches"]
+    )
+    click.echo("\nsteps")
+    say.table(
+        (f"{n}.", item["step"], f"at most {took(item['within_s'])}" if item["within_s"] is not None else "")
+        for n, item in enumerate(outline["steps"], 1)
+    )
+    if outline["undone_at_the_end"]:
+        click.echo(f"\nundone at the end: {', '.join(outline['undone_at_the_end'])}")
+    click.echo(f"\nlasts {took(outline['longest_s'])} at most, undoing and reading survivors on top")
+
+
+def _target(objective: str, target: int) -> str:
+    from drill import wording
+    from drill.model import Measure
+
+    measure = wording.measure_of(objective)
+    if measure in wording.COUNTS:
+        return wording.count(target)
+    return wording.ratio(target) if measure is Measure.ERROR_RATIO else wording.target(target)

@@ -1,0 +1,143 @@
+"""`drill run`: carry a drill out, measure it, judge it, report it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from drill.cli import say
+from drill.errors import SpecError
+
+
+@click.command("run")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--probe",
+    "probes",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="For somebody else's experiment: a probe file that watches the service; may be given several times.",
+)
+@click.option("--rto", help='For somebody else\'s experiment: the recovery time target, such as "30s".')
+@click.option("--rpo", help='For somebody else\'s experiment: the data loss target, such as "1s".')
+@click.option(
+    "--lost-writes",
+    type=click.IntRange(min=0),
+    help="For somebody else's experiment: how many acknowledged writes may be lost.",
+)
+@click.option(
+    "--with", "values", multiple=True, metavar="NAME=VALUE", help="A value for ${NAME} in probes and experiments."
+)
+@click.option("--on", metavar="LAB", help="Run on a lab that is already up: its name or folder.")
+@click.option(
+    "--reports",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the run's folder goes (default: reports/ of the project).",
+)
+@click.option("--trigger", default="manual", show_default=True, help="What started the run, for the record.")
+@click.option("--plain", is_flag=True, help="Plain lines instead of the live view.")
+@say.json_option
+def command(
+    file: Path,
+    probes: tuple[Path, ...],
+    rto: str | None,
+    rpo: str | None,
+    lost_writes: int | None,
+    values: tuple[str, ...],
+    on: str | None,
+    reports: Path | None,
+    trigger: str,
+    plain: bool,
+    as_json: bool,
+) -> None:
+    """
+    Run the drill in FILE, or any Chaos Toolkit experiment.
+
+    The result is the exit code: 0 met, 1 missed, 3 inconclusive, 4 aborted or
+    refused, 5 unsafe. Ctrl-C stops the drill and undoes what it broke.
+
+    \b
+    Examples:
+      drill run drills/region-failover.yaml
+      drill run their-experiment.json --probe probes/orders-reads.yaml --rto 30s
+    """
+    import asyncio
+
+    from drill import run as running
+    from drill.cli import view as views
+    from drill.spec import project
+
+    loaded = _load(file, probes, {"rto": rto, "rpo": rpo, "lost_writes": lost_writes}, values, on)
+    for problem in loaded.warnings:
+        say.problem(problem)
+    folder = reports or project.root_of(file) / "reports"
+    view: views.PlainView | views.LiveView
+    live = sys.stderr.isatty() and not plain and not as_json
+    view = views.LiveView() if live else views.PlainView()
+    try:
+        finished = asyncio.run(running.run(loaded.drill, folder, view, environment=os.environ, on=on, trigger=trigger))
+    finally:
+        view.close()
+    if as_json:
+        click.echo((finished.folder / "report.json").read_text(), nl=False)
+    else:
+        views.verdict(finished)
+    raise SystemExit(finished.record.exit_code)
+
+
+def _load(
+    file: Path, probes: tuple[Path, ...], targets: dict[str, Any], values: tuple[str, ...], on: str | None
+) -> Any:
+    """The drill to run, with the command line's values filled in."""
+    from drill import spec
+    from drill.spec import project, source
+
+    lab = None
+    if on is not None:
+        from drill import lab as labs
+
+        lab = labs.find(on).name
+    node = source.read(file, project.shown(file))
+    given = {key: value for key, value in targets.items() if value is not None}
+    if node.kind == "mapping" and node.key("method") and not node.key("drill"):
+        objectives = _objectives(given)
+        if not probes:
+            raise SpecError(
+                f"{project.shown(file)} is a Chaos Toolkit experiment; what shall watch the service?",
+                hint=f"drill run {project.shown(file)} --probe probes/NAME.yaml --rto 30s",
+            )
+        return spec.adhoc(file, probes, objectives, values=pairs(values), lab=lab)
+    if probes or given:
+        raise SpecError(
+            "--probe, --rto, --rpo and --lost-writes are for Chaos Toolkit experiments; a drill names its own"
+        )
+    return spec.load(file, values=pairs(values), lab=lab)
+
+
+def _objectives(given: dict[str, Any]) -> list[Any]:
+    from drill.model import Measure, Objective
+    from drill.spec.shape import parse_duration
+
+    objectives = []
+    for key, value in given.items():
+        target = parse_duration(value) if isinstance(value, str) else value
+        if target is None:
+            raise SpecError(f'--{key} must be a duration such as "90s" or "5m", not "{value}"')
+        objectives.append(Objective(measure=Measure(key), target=target))
+    if not objectives:
+        raise SpecError("nothing would be judged", hint="give --rto 30s, --rpo 1s or --lost-writes 0")
+    return objectives
+
+
+def pairs(values: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            raise SpecError(f"--with must be NAME=VALUE, not {value}")
+        pairs[name] = text
+    return pairs

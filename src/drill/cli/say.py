@@ -1,0 +1,48 @@
+"""How commands speak: data as JSON on request, problems as editors read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from drill.errors import Problem, Severity
+
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+def data(value: Any) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def problem(found: Problem) -> None:
+    """Print one problem to standard error, `file:line:column: …`."""
+    head, _, rest = str(found).partition("\n")
+    click.echo(click.style(head, fg=_COLOURS[found.severity]) + (f"\n{rest}" if rest else ""), err=True)
+
+
+def problem_data(found: Problem) -> dict[str, Any]:
+    """One problem as data."""
+    return {
+        "severity": found.severity.value,
+        "message": found.message,
+        "file": found.at.file if found.at else None,
+        "line": found.at.line if found.at else None,
+        "column": found.at.column if found.at else None,
+        "hint": found.hint,
+    }
+
+
+def table(rows: Iterable[tuple[str, ...]], indent: str = "  ") -> None:
+    """Print columns, each as wide as its widest cell."""
+    listed = [tuple(str(cell) for cell in row) for row in rows]
+    if not listed:
+        return
+    widths = [max(len(row[n]) for row in listed) for n in range(len(listed[0]))]
+    for row in listed:
+        click.echo((indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip())

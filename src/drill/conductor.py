@@ -1,0 +1,508 @@
+"""
+Carries out a plan: the one async loop.
+
+Two rules carry its safety. *Intent before effect*: nothing is touched before
+the journal has it on disk. *Whatever happens, undo*: a failed step, a guard, a
+signal or a bug all lead through `_finish`, which nothing cancels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
+
+from drill.clock import Clock
+from drill.engines import Engine
+from drill.errors import DrillError, EnvironmentFault, FaultLeftInPlace, Refused
+from drill.journal import Journal
+from drill.measure import default_hold
+from drill.model import (
+    SECOND,
+    Began,
+    Completion,
+    Condition,
+    Ended,
+    Fault,
+    Guard,
+    Injected,
+    InjectFailed,
+    Mark,
+    Note,
+    Outcome,
+    Plan,
+    Prepared,
+    Sample,
+    Samples,
+    Step,
+    StepBegan,
+    StepEnded,
+    StepKind,
+    SurvivorRead,
+    Survivors,
+    Undo,
+    Window,
+    WritesPlanned,
+)
+from drill.probes import Prober
+from drill.probes.sampler import Sampler
+from drill.probes.survivors import settle
+from drill.restoring import JournalGate, undo_one
+from drill.scrub import Scrubber
+
+_LOOK_NS = 200_000_000  # how often a wait looks whether its condition holds
+_IDS_AT_ONCE = 10_000  # ids journaled ahead of the writes
+_REDUNDANCY_HOLD = 3  # periods that redundancy must hold
+
+
+class Stopped(DrillError):
+    """The run was told to stop; carries what told it."""
+
+    def __init__(self, reason: str, cause: str) -> None:
+        super().__init__(reason)
+        self.cause = cause
+
+
+class Marks(Protocol):
+    """Whoever knows what the system itself did, such as a lab."""
+
+    async def marks(self, since: int) -> list[dict[str, Any]]:
+        """Everything reported since an instant: name, lower, upper, source, text."""
+
+
+class Conductor:
+    """
+    One run of one plan.
+
+    Attributes:
+        samplers: By probe name, once sampling has begun; the live view reads them.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        journal: Journal,
+        *,
+        clock: Clock,
+        engines: Mapping[str, Engine],
+        probers: Mapping[str, Prober],
+        scrub: Scrubber,
+        marks: Marks | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.plan = plan
+        self.samplers: dict[str, Sampler] = {}
+        self._journal = journal
+        self._clock = clock
+        self._engines = engines
+        self._probers = probers
+        self._scrub = scrub
+        self._marks = marks
+        # Jitter of the probes; nothing secret.
+        self._rng = rng or random.Random()  # noqa: S311
+        self._stop: asyncio.Future[Stopped] | None = None
+        self._undos: dict[str, Undo] = {}
+        self._gates: dict[str, JournalGate] = {}
+        self._left: dict[str, FaultLeftInPlace] = {}
+        self._began = 0
+        self._t0: int | None = None
+        self._first_ids: dict[str, int] = {}
+        self._last_ids: dict[str, int] = {}
+        self._newest_ids: dict[str, int] = {}
+
+    def stop(self, reason: str, cause: str = "person") -> None:
+        """End the run now: the current step is cut short and everything is undone. Later calls change nothing."""
+        if self._stop and not self._stop.done():
+            self._stop.set_result(Stopped(reason, cause))
+
+    async def run(self, run_id: str, tool: Mapping[str, str], trigger: str = "manual") -> Completion:
+        """
+        Carry the plan out.
+
+        Everything that goes wrong is in the journal when this returns; it raises
+        only when the journal itself cannot be written, after undoing.
+        """
+        self._stop = asyncio.get_running_loop().create_future()
+        anchor = self._clock.anchor()
+        self._began = anchor.monotonic
+        await self._journal.commit(
+            Began(at=anchor.monotonic, run_id=run_id, plan=self.plan, anchor=anchor, tool=dict(tool), trigger=trigger)
+        )
+        # What was made until now lives as long as the run: keep it out of the collector's pauses.
+        gc.collect()
+        gc.freeze()
+        completion, reason, cause = Completion.COMPLETED, "", ""
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            try:
+                tasks = await self._start_sampling(anchor.wall)
+                await self._until_stopped(self._steps())
+            except Refused as refusal:
+                completion, reason, cause = Completion.REFUSED, str(refusal), "unhealthy_before"
+            except Stopped as stopped:
+                completion, reason, cause = Completion.ABORTED, str(stopped), stopped.cause
+            except DrillError as error:
+                completion, reason, cause = Completion.ABORTED, str(error), "not_executed"
+            except BaseException as bug:
+                completion, reason, cause = Completion.ABORTED, f"drill itself failed: {bug!r}", "crash"
+                raise
+            finally:
+                await _unhurt(self._finish(tasks))
+        finally:
+            if self._left:
+                completion = Completion.UNSAFE
+                reason = "; ".join(str(error) for error in self._left.values())
+            if self._undos and completion is Completion.REFUSED:
+                completion, cause = Completion.ABORTED, "preflight"
+            end = self._clock.anchor()
+            with suppress(EnvironmentFault):
+                self._journal.append(
+                    Ended(
+                        at=end.monotonic,
+                        completion=completion,
+                        anchor=end,
+                        reason=self._scrub.text(reason),
+                        cause=cause,
+                    )
+                )
+                self._journal.flush()
+            gc.unfreeze()
+        return completion
+
+    # --- sampling ------------------------------------------------------------------------------------------------
+
+    async def _start_sampling(self, wall: int) -> list[asyncio.Task[None]]:
+        """Open every probe and let its sampler run; ids follow from the wall clock, one lane per writing probe."""
+        writing = [probe.name for probe in self.plan.probes if probe.writes]
+        base = wall // SECOND * 1_000_000
+        tasks = []
+        for probe in self.plan.probes:
+            prober = self._probers[probe.name]
+            try:
+                await asyncio.wait_for(prober.open(), timeout=10)
+            except TimeoutError:
+                raise Refused(f"the probe {probe.name} could not get ready within 10 s") from None
+            except DrillError as error:
+                raise Refused(f"the probe {probe.name} could not get ready: {error}") from error
+            ids = None
+            if probe.writes:
+                lane = writing.index(probe.name)
+                ids = self._ids(probe.name, base + lane, len(writing))
+            sampler = Sampler(probe, prober, self._clock, self._sink, ids=ids, rng=self._rng, keep=4096)
+            self.samplers[probe.name] = sampler
+        for name, sampler in self.samplers.items():
+            task = asyncio.create_task(sampler.run(), name=f"probe {name}")
+            task.add_done_callback(self._sampler_ended)
+            tasks.append(task)
+        return tasks
+
+    def _sampler_ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error:
+            self.stop(f"{task.get_name()} stopped sampling: {error}", "crash")
+
+    def _sink(self, probe: str, samples: tuple[Sample, ...]) -> None:
+        scrubbed = tuple(
+            msgspec.structs.replace(sample, detail=self._scrub.text(sample.detail)) if sample.detail else sample
+            for sample in samples
+        )
+        self._journal.append(Samples(at=self._clock.now(), probe=probe, samples=scrubbed))
+
+    def _ids(self, probe: str, first: int, stride: int) -> Iterator[int]:
+        """Ids in order; a range of them is journaled before its first is written."""
+        self._first_ids[probe] = first
+        n = first
+        while True:
+            last = n + (_IDS_AT_ONCE - 1) * stride
+            self._journal.append(WritesPlanned(at=self._clock.now(), probe=probe, first=n, last=last, stride=stride))
+            self._last_ids[probe] = last
+            while n <= last:
+                self._newest_ids[probe] = n
+                yield n
+                n += stride
+
+    # --- steps ---------------------------------------------------------------------------------------------------
+
+    async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work, unless a person, a guard or a signal stops it first."""
+        assert self._stop is not None
+        steps = asyncio.create_task(work)
+        guards = asyncio.create_task(self._guard())
+        try:
+            await asyncio.wait({steps, self._stop}, return_when=asyncio.FIRST_COMPLETED)
+            if self._stop.done() and not steps.done():
+                steps.cancel()
+                with suppress(asyncio.CancelledError, DrillError):
+                    await steps
+                raise self._stop.result()
+            await steps
+        finally:
+            guards.cancel()
+
+    async def _steps(self) -> None:
+        baseline = True
+        for n, step in enumerate(self.plan.steps):
+            self._journal.append(StepBegan(at=self._clock.now(), n=n))
+            done, reason = False, "cut short"
+            try:
+                done, reason = await self._step(step)
+                if step.kind is StepKind.WATCH and baseline:
+                    self._check_baseline()
+                    baseline = False
+            except DrillError as error:
+                done, reason = False, str(error)
+                raise
+            finally:
+                self._journal.append(StepEnded(at=self._clock.now(), n=n, done=done, reason=self._scrub.text(reason)))
+
+    async def _step(self, step: Step) -> tuple[bool, str]:
+        """Do one step; whether it was done, and why not."""
+        if step.kind is StepKind.WATCH:
+            await asyncio.sleep((step.within or 0) / SECOND)
+            if self._t0 is None:
+                await self._try_survivors()
+            return True, ""
+        if step.kind is StepKind.INJECT:
+            await self._inject(self.plan.fault(step.fault or ""))
+            return True, ""
+        if step.kind is StepKind.RESTORE:
+            await self._restore(step.fault or "")
+            if self._left:
+                raise EnvironmentFault(f"{step.fault} could not be undone")
+            return True, ""
+        return await self._await(step)
+
+    def _check_baseline(self) -> None:
+        """Refuse before anything is broken when the service is not well."""
+        for name in self.plan.judged:
+            counts = self.samplers[name].counts
+            if counts.failed:
+                seen = [s.detail for s in self.samplers[name].recent if s.outcome is Outcome.FAILED]
+                why = f" (last: {seen[-1]})" if seen else ""
+                raise Refused(
+                    f"the baseline is unhealthy: {counts.failed} of {counts.sent} samples of {name} failed{why}",
+                    hint="nothing was broken; drill only healthy services, or lower the probe's demands",
+                )
+            if not counts.ok:
+                raise Refused(f"the baseline shows nothing: no sample of {name} was answered during the watch")
+
+    async def _try_survivors(self) -> None:
+        """Read every ledger back once while all is well: a ledger that cannot be read measures nothing."""
+        for probe in self.plan.probes:
+            if probe.writes and probe.name in self.plan.judged:
+                try:
+                    await asyncio.wait_for(self._read(probe.name), timeout=20)
+                except (DrillError, TimeoutError) as error:
+                    raise Refused(f"the survivors of {probe.name} cannot be read before the fault: {error}") from error
+
+    async def _inject(self, fault: Fault) -> None:
+        engine = self._engines[fault.engine]
+        undo = await engine.prepare(fault)
+        await self._journal.commit(Prepared(at=self._clock.now(), undo=undo))
+        self._undos[fault.name] = undo
+        gate = self._gates[fault.name] = JournalGate(fault.name, self._journal, self._clock, self._scrub)
+        if self._t0 is None:
+            self._t0 = self._clock.now()
+        try:
+            injection = await engine.inject(fault, undo, gate)
+        except Refused:
+            if not gate.next:
+                del self._undos[fault.name]  # nothing was touched
+            raise
+        except DrillError as error:
+            self._journal.append(
+                InjectFailed(at=self._clock.now(), fault=fault.name, error=self._scrub.text(str(error)))
+            )
+            raise
+        self._journal.append(Injected(at=self._clock.now(), fault=fault.name, injection=injection))
+
+    async def _await(self, step: Step) -> tuple[bool, str]:
+        condition = {
+            Condition.RECOVERY: self._recovered,
+            Condition.REDUNDANCY: self._redundant,
+            Condition.IMPACT: self._impaired,
+        }[step.condition or Condition.RECOVERY]
+        began = self._clock.now()
+        while not condition():
+            if step.within is not None and self._clock.now() - began > step.within:
+                return False, f"not within {step.within / SECOND:g} s"
+            await asyncio.sleep(_LOOK_NS / SECOND)
+        if step.condition is Condition.RECOVERY:
+            await self._settle()
+        return True, ""
+
+    def _recovered(self) -> bool:
+        return all(self._steady(name, default_hold(self.plan, name)) for name in self.plan.judged)
+
+    def _redundant(self) -> bool:
+        return all(self._steady(name, _REDUNDANCY_HOLD * self.plan.probe(name).every) for name in self.plan.redundancy)
+
+    def _impaired(self) -> bool:
+        return any(self._last_bad(name) is not None for name in self.plan.judged)
+
+    def _last_bad(self, name: str) -> int | None:
+        """When the newest sample that is not ok was sent (or planned), counted from the fault on."""
+        since = self._t0 or self._began
+        bad = [
+            sample.sent or sample.planned
+            for sample in self.samplers[name].recent
+            if sample.outcome is Outcome.FAILED and (sample.sent or sample.planned) >= since
+        ]
+        return max(bad, default=None)
+
+    def _steady(self, name: str, hold: int) -> bool:
+        """
+        Whether a probe has been good for *hold*, beyond what is still in flight.
+
+        Only when to go on is decided here; what was measured is decided later,
+        from all samples.
+        """
+        probe, sampler = self.plan.probe(name), self.samplers[name]
+        now = self._clock.now()
+        since = max(self._t0 or self._began, self._last_bad(name) or 0)
+        good = [s.sent for s in sampler.recent if s.outcome is Outcome.OK and s.sent is not None and s.sent > since]
+        if not good or now - max(good) > 3 * probe.every + probe.deadline:
+            return False
+        return now - min(good) >= hold + probe.deadline + 3 * probe.every
+
+    # --- guards --------------------------------------------------------------------------------------------------
+
+    async def _guard(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_NS / SECOND)
+            for guard in self.plan.guards:
+                why = self._violated(guard)
+                if why:
+                    self.stop(why, "guard")
+
+    def _violated(self, guard: Guard) -> str | None:
+        if guard.probe:
+            if self._t0 is None:
+                return None
+            recent = [s for s in self.samplers[guard.probe].recent if s.outcome is not Outcome.UNKNOWN][-3:]
+            if len(recent) == 3 and all(s.outcome is Outcome.FAILED for s in recent):
+                return f"guard: {guard.probe} failed three times in a row ({recent[-1].detail})"
+        if guard.max_outage is not None:
+            for name in self.plan.judged:
+                down = self._down_for(name)
+                if down > guard.max_outage:
+                    return f"guard: {name} has been down for more than {guard.max_outage / SECOND:g} s"
+        return None
+
+    def _down_for(self, name: str) -> int:
+        """How long a probe has shown nothing good, while failing; nanoseconds."""
+        recent = self.samplers[name].recent
+        bad = self._last_bad(name)
+        good = max((s.sent for s in recent if s.outcome is Outcome.OK and s.sent is not None), default=self._began)
+        return self._clock.now() - good if bad is not None and bad > good else 0
+
+    # --- data ----------------------------------------------------------------------------------------------------
+
+    async def _read(self, probe: str) -> None:
+        """One reading of the survivors, journaled."""
+        sent = self._clock.now()
+        ids, source = await self._probers[probe].survivors(self._first_ids[probe], self._last_ids[probe])
+        read = SurvivorRead(sent=sent, ended=self._clock.now(), ids=tuple(ids), source=source)
+        self._journal.append(Survivors(at=read.ended, probe=probe, read=read))
+
+    async def _settle(self) -> None:
+        """Read the survivors of every judged ledger until two readings agree on what was written before."""
+        for probe in self.plan.probes:
+            name = probe.name
+            if not (probe.writes and name in self.plan.judged and name in self._last_ids):
+                continue
+            async for read in settle(
+                self._probers[name],
+                self._first_ids[name],
+                self._last_ids[name],
+                self._clock,
+                agree=self._newest_ids[name],
+            ):
+                self._journal.append(Survivors(at=read.ended, probe=name, read=read))
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    async def _finish(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Undo what is left, read the survivors a last time, stop sampling. Goes on whatever fails."""
+        left = bool(self._undos)
+        for name in [*self._undos]:
+            await self._restore(name)
+        steps: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        if self._t0 is not None and left:
+            steps.append(self._await_failback)
+        steps.append(lambda: self._stop_sampling(tasks))
+        if self._t0 is not None:
+            # Once more with the writers at rest, so that no write is left unread.
+            steps.append(self._settle)
+        steps.append(self._collect_marks)
+        for step in steps:
+            try:
+                await step()
+            except DrillError as error:
+                with suppress(EnvironmentFault):
+                    self._journal.append(Note(at=self._clock.now(), text=self._scrub.text(str(error))))
+        for prober in self._probers.values():
+            with suppress(DrillError, OSError, TimeoutError):
+                await asyncio.wait_for(prober.close(), timeout=2)
+
+    async def _await_failback(self) -> None:
+        """Give the undo a few seconds to show in the samples, so that its own outage is not cut off."""
+        await asyncio.sleep(2)
+
+    async def _restore(self, name: str) -> None:
+        """Undo one fault; what could not be verified is kept in `_left`."""
+        undo = self._undos.get(name)
+        if undo is None:
+            return
+        gate = self._gates.get(name) or JournalGate(name, self._journal, self._clock, self._scrub)
+        self._left.pop(name, None)
+        left = await undo_one(undo, self._engines[undo.engine], self._journal, self._clock, gate)
+        if left is None:
+            del self._undos[name]
+        else:
+            self._left[name] = left
+
+    async def _stop_sampling(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        for sampler in self.samplers.values():
+            sampler.stop()
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=90)
+            for task in pending:
+                task.cancel()
+
+    async def _collect_marks(self) -> None:
+        if self._marks is None:
+            return
+        try:
+            marks = await asyncio.wait_for(self._marks.marks(self._began), timeout=5)
+        except (TimeoutError, OSError) as error:
+            raise EnvironmentFault(f"what the lab itself saw could not be read: {error or 'no answer'}") from error
+        for mark in marks:
+            self._journal.append(
+                Mark(
+                    at=self._clock.now(),
+                    name=mark["name"],
+                    window=Window(int(mark["lower"]), int(mark["upper"])),
+                    source=mark["source"],
+                    text=mark.get("text", ""),
+                )
+            )
+
+
+async def _unhurt(work: Coroutine[Any, Any, None]) -> None:
+    """Await to the end, however often this task is cancelled meanwhile."""
+    task = asyncio.create_task(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError

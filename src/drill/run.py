@@ -1,0 +1,250 @@
+"""One run from drill to report: lab, lock, journal, conductor, record."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import importlib.metadata
+import os
+import platform
+import re
+import secrets
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from drill import __version__, plan, plugins
+from drill.clock import SystemClock
+from drill.conductor import Conductor
+from drill.errors import EnvironmentFault, Refused
+from drill.journal import Journal, replay
+from drill.model import AnyEvent, Drill, Plan
+from drill.record import Record
+from drill.scrub import Scrubber
+from drill.spec import references
+
+
+class View(Protocol):
+    """Whoever shows a run while it happens."""
+
+    def say(self, text: str) -> None:
+        """One line about what drill is doing before and after the run."""
+
+    def began(self, run: Plan, conductor: Conductor) -> None:
+        """The run begins."""
+
+    def event(self, event: AnyEvent) -> None:
+        """Something was journaled."""
+
+    def close(self) -> None:
+        """Nothing more will happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that is over, and where it left what it found."""
+
+    folder: Path
+    record: Record
+    files: tuple[Path, ...]
+
+
+async def run(
+    drill: Drill,
+    reports: Path,
+    view: View,
+    *,
+    environment: Mapping[str, str],
+    on: Path | str | None = None,
+    trigger: str = "manual",
+) -> Finished:
+    """
+    Bring the lab up (or use the one named by *on*), carry the drill out, write the reports.
+
+    Raises:
+        EnvironmentFault: The run could not begin; nothing was broken.
+    """
+    stopping = _Signals()
+    with stopping, _one_at_a_time(drill.system, environment):
+        async with _lab(drill, view, on, stopping) as lab:
+            made = plan.make(drill, lab.endpoints if lab else {}, lab_folder=str(lab.folder) if lab else None)
+            folder = reports / run_id(drill.name)
+            probers, scrub = _probers(made, environment)
+            engines = {fault.engine: plugins.load("engine", fault.engine)() for fault in made.faults}
+            # The project's own modules are importable for its experiments, as `chaos run` has it.
+            journal = Journal(folder, observer=view.event)
+            try:
+                conductor = Conductor(
+                    made,
+                    journal,
+                    clock=SystemClock(),
+                    engines=engines,
+                    probers=probers,
+                    scrub=scrub,
+                    marks=lab,
+                )
+                stopping.on_signal = conductor.stop
+                view.began(made, conductor)
+                await conductor.run(folder.name, _versions(), trigger)
+            finally:
+                stopping.on_signal = None
+                journal.close()
+    view.say("writing the reports")
+    return finish(folder)
+
+
+def finish(folder: Path, *, only: str | None = None) -> Finished:
+    """
+    Read a run's journal and write its reports beside it.
+
+    Raises:
+        EnvironmentFault: The journal is missing or damaged, or a report cannot be written.
+    """
+    from drill.assemble import assemble
+
+    history = replay(folder)
+    record = assemble(history)
+    files = []
+    for name in sorted(plugins.installed("report")):
+        if only is None or name == only:
+            report = plugins.load("report", name)()
+            path = folder / report.filename
+            try:
+                path.write_bytes(report.render(record, history))
+            except OSError as error:
+                raise EnvironmentFault(f"the report {path} cannot be written: {error.strerror}") from error
+            files.append(path)
+    return Finished(folder, record, tuple(files))
+
+
+def run_id(drill: str) -> str:
+    """A name for a run that sorts by time and never repeats: 20261121-154903-region-failover-1a2b."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    return f"{stamp}-{re.sub(r'[^A-Za-z0-9._-]', '-', drill)}-{secrets.token_hex(2)}"
+
+
+def _probers(made: Plan, environment: Mapping[str, str]) -> tuple[dict[str, Any], Scrubber]:
+    """Every probe of a plan, secrets filled in, and what takes those secrets out of all that is written."""
+    known: dict[str, str] = {}
+    probers = {}
+    for probe in made.probes:
+        _refuse_unfilled(probe.name, probe.options)
+        known |= references.secrets(probe.options, environment)
+        options = references.reveal(probe.options, environment)
+        probers[probe.name] = plugins.load("probe", probe.kind)(msgspec.structs.replace(probe, options=options))
+    return probers, Scrubber(known)
+
+
+def _refuse_unfilled(probe: str, options: Any) -> None:
+    missing: list[str] = []
+
+    def note(name: str) -> None:
+        if name not in references.PER_REQUEST and not name.startswith("env:"):
+            missing.append(name)
+
+    references.fill(options, note)
+    if missing:
+        raise EnvironmentFault(
+            f"the probe {probe} needs ${{{missing[0]}}}, which nothing gives",
+            hint=f"give it: --with {missing[0]}=VALUE, with: in the drill, or a lab",
+        )
+
+
+def _versions() -> dict[str, str]:
+    found = {"drill": __version__, "python": platform.python_version(), "platform": platform.platform(terse=True)}
+    for package in ("chaostoolkit", "chaostoolkit-lib", "chaostoolkit-aws", "chaostoolkit-kubernetes"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@asynccontextmanager
+async def _lab(drill: Drill, view: View, on: Path | str | None, stopping: _Signals) -> AsyncIterator[Any]:
+    """The lab the drill runs on, or None; brought down again unless it was there before."""
+    if on is not None:
+        from drill import lab as labs
+
+        yield labs.find(str(on))
+        return
+    if drill.lab is None:
+        yield None
+        return
+    from drill import lab as labs
+
+    view.say(f"bringing up the lab {drill.lab}")
+    coming = asyncio.ensure_future(labs.up(drill.lab, progress=view.say))
+    stopping.on_signal = lambda reason: coming.cancel() and None
+    try:
+        lab = await coming
+    except asyncio.CancelledError:
+        raise Refused("stopped while the lab was coming up; nothing was broken") from None
+    finally:
+        stopping.on_signal = None
+    try:
+        yield lab
+    finally:
+        view.say("bringing the lab down")
+        await lab.down()
+
+
+class _Signals:
+    """SIGINT, SIGTERM and SIGHUP stop the run; a second one does not lose the undo."""
+
+    def __init__(self) -> None:
+        self.on_signal: Callable[[str], None] | None = None
+        self.count = 0
+
+    def __enter__(self) -> _Signals:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._signalled, number)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+    def _signalled(self, number: signal.Signals) -> None:
+        self.count += 1
+        if self.on_signal:
+            self.on_signal(f"stopped by a person ({number.name})")
+
+
+@contextmanager
+def _one_at_a_time(system: str, environment: Mapping[str, str]) -> Iterator[None]:
+    """
+    Hold the system's lock: one drill at a time per system on this machine.
+
+    Raises:
+        Refused: Another drill is at it.
+    """
+    state = environment.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    path = Path(state) / "drill" / "locks" / f"{system}.lock"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise EnvironmentFault(f"the lock {path} cannot be taken: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(fd, 100, 0).decode(errors="replace").strip()
+            raise Refused(
+                f"another drill of the system {system} is going on (process {holder or 'unknown'})",
+                hint="one drill at a time per system: wait for it to end",
+            ) from None
+        os.truncate(fd, 0)
+        os.pwrite(fd, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(fd)
