@@ -90,6 +90,7 @@ def measure(history: History) -> Measured:
     shown, proof = effect(history, windows, judged)
     reads = {probe.name: _reads(history, probe.name, disaster, judged) for probe in plan.probes if probe.writes}
     ledgers = tuple(_ledger(history, name, disaster, each) for name, each in reads.items())
+    decisive = [each for each in ledgers if each.probe in plan.judged]
     return Measured(
         t0=t0,
         disaster=disaster,
@@ -101,9 +102,9 @@ def measure(history: History) -> Measured:
         error_ratio=combine(probe.error_ratio for probe in judged),
         failback=combine(probe.failback for probe in judged),
         redundancy=combine(probe.rto for probe in redundancy),
-        rpo=combine(each.rpo for each in ledgers),
-        lost_writes=total(each.lost_writes for each in ledgers),
-        holes=sum(len(each.holes) for each in ledgers) if ledgers and all(each.settled for each in ledgers) else None,
+        rpo=combine(each.rpo for each in decisive),
+        lost_writes=total(each.lost_writes for each in decisive),
+        holes=sum(len(each.holes) for each in decisive) if decisive and all(e.settled for e in decisive) else None,
         undo_began=undone[-1] if undone else None,
         suspended=suspended(history),
         per_probe=per_probe,

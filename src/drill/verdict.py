@@ -1,0 +1,362 @@
+"""
+Judging: from what was measured to verdicts and the one word for the whole run. Pure.
+
+A target is met only when the upper bound is within it and every piece of
+evidence is there; missed only when the lower bound is beyond it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from drill import wording
+from drill.measure import combine, impact, origin_window, rto_from, total
+from drill.model import (
+    Bounds,
+    Completion,
+    Effect,
+    History,
+    Injected,
+    InjectFailed,
+    Intent,
+    Judged,
+    Judgement,
+    Ledger,
+    Measure,
+    Measured,
+    Objective,
+    Origin,
+    ProbeMeasure,
+    Reason,
+    Restored,
+    Result,
+    StepEnded,
+    StepKind,
+    Verdict,
+)
+
+_DATA = frozenset({Measure.RPO, Measure.LOST_WRITES, Measure.INTEGRITY})
+_INTEGRITY = Objective(measure=Measure.INTEGRITY, target=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a verdict cannot be what the numbers alone say."""
+
+    reason: Reason
+    sentence: str
+
+
+def decide(bounds: Bounds, target: int) -> Verdict:
+    """What the numbers alone say."""
+    if bounds.upper is not None and bounds.upper <= target:
+        return Verdict.MET
+    return Verdict.MISSED if bounds.lower > target else Verdict.INCONCLUSIVE
+
+
+def judge(history: History, measured: Measured) -> Judgement:
+    """Judge every objective of the plan, `integrity` whenever a judged probe writes, and the run as a whole."""
+    objectives = list(history.plan.objectives)
+    ledgers = [ledger for ledger in measured.ledgers if ledger.probe in history.plan.judged]
+    if ledgers and not any(objective.measure is Measure.INTEGRITY for objective in objectives):
+        objectives.append(_INTEGRITY)
+    judged = tuple(_Case(history, measured, objective).judged() for objective in objectives)
+    result, reason = _result(history, judged)
+    return Judgement(judged=judged, result=result, reason=reason)
+
+
+def faults_in_place(history: History) -> list[str]:
+    """Faults that may still be in place: something of them was done, and no later undo was verified."""
+    open_: dict[str, None] = {}
+    for event in history.events:
+        if isinstance(event, Injected | InjectFailed) or (
+            isinstance(event, Intent) and event.breaks and not event.undoing
+        ):
+            open_[event.fault] = None
+        elif isinstance(event, Restored) and event.verified:
+            open_.pop(event.fault, None)
+    return list(open_)
+
+
+def _result(history: History, judged: Sequence[Judged]) -> tuple[Result, str]:
+    """The first that applies: unsafe, refused, aborted, missed, inconclusive, met."""
+    ended = history.ended
+    said = ended.reason if ended else ""
+    left = faults_in_place(history)
+    if left or (ended and ended.completion is Completion.UNSAFE):
+        what = f"{' and '.join(left) or 'a fault'} may still be in place"
+        return Result.UNSAFE, f"{what}: {said}" if said else what
+    if ended is None:
+        return Result.ABORTED, "the run has no end: whatever carried it out was killed"
+    if ended.completion is Completion.REFUSED:
+        return Result.REFUSED, said or "drill would not begin"
+    if ended.completion is Completion.ABORTED:
+        return Result.ABORTED, said or "the run was cut short"
+    for verdict, result in ((Verdict.MISSED, Result.MISSED), (Verdict.INCONCLUSIVE, Result.INCONCLUSIVE)):
+        found = [each for each in judged if each.verdict is verdict]
+        if found:
+            return result, f"{found[0].objective.id}: {found[0].explanation}"
+    if not history.plan.objectives:
+        return Result.INCONCLUSIVE, "the drill has no objective: nothing was judged"
+    return Result.MET, "every objective was met"
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One objective before the judge."""
+
+    history: History
+    measured: Measured
+    objective: Objective
+
+    def judged(self) -> Judged:
+        bounds = self._bounds()
+        cause = self._unproven()
+        if cause is None and bounds is None:
+            cause = Cause(Reason.NOT_MEASURED, self._why_not_measured())
+        if cause is not None or bounds is None:
+            assert cause is not None
+            return self._say(bounds, Verdict.INCONCLUSIVE, cause)
+        target = self.objective.target
+        verdict = decide(bounds, target)
+        if self.objective.measure is Measure.RPO and target == 0:
+            # No age of a loss is 0; that nothing was lost is what was asked for.
+            verdict = decide(self._lost() or Bounds(0, None), 0)
+        doubt = self._doubt() if verdict is Verdict.MET else None
+        if doubt is not None:
+            return self._say(bounds, Verdict.INCONCLUSIVE, doubt)
+        return self._say(bounds, verdict, self._plain(bounds, verdict))
+
+    def _say(self, bounds: Bounds | None, verdict: Verdict, cause: Cause) -> Judged:
+        return Judged(
+            objective=self.objective, bounds=bounds, verdict=verdict, reason=cause.reason, explanation=cause.sentence
+        )
+
+    # --- what it is about ----------------------------------------------------------------------------------------
+
+    def _probes(self) -> list[ProbeMeasure]:
+        """The probes it is about."""
+        plan, measure = self.history.plan, self.objective.measure
+        if self.objective.probe:
+            names: Sequence[str] = (self.objective.probe,)
+        elif measure in _DATA:
+            names = [ledger.probe for ledger in self._ledgers()]
+        else:
+            names = plan.redundancy if measure is Measure.REDUNDANCY else plan.judged
+        return [found for name in names if (found := self.measured.probe(name)) is not None]
+
+    def _ledgers(self) -> list[Ledger]:
+        names = (self.objective.probe,) if self.objective.probe else self.history.plan.judged
+        return [ledger for ledger in self.measured.ledgers if ledger.probe in names]
+
+    def _lost(self) -> Bounds | None:
+        return total(ledger.lost_writes for ledger in self._ledgers())
+
+    def _bounds(self) -> Bounds | None:
+        match self.objective.measure:
+            case Measure.RTO:
+                return self._rto()
+            case Measure.REDUNDANCY:
+                return combine(probe.rto for probe in self._probes())
+            case Measure.OUTAGE:
+                return combine(probe.outage for probe in self._probes())
+            case Measure.BAD_TIME:
+                return combine(probe.bad_time for probe in self._probes())
+            case Measure.ERROR_RATIO:
+                return combine(probe.error_ratio for probe in self._probes())
+            case Measure.FAILBACK:
+                return combine(probe.failback for probe in self._probes())
+            case Measure.RPO:
+                return combine(ledger.rpo for ledger in self._ledgers())
+            case Measure.LOST_WRITES:
+                return self._lost()
+            case Measure.INTEGRITY:
+                return total(
+                    Bounds(len(ledger.holes), len(ledger.holes)) if ledger.settled else None
+                    for ledger in self._ledgers()
+                )
+
+    def _rto(self) -> Bounds | None:
+        """Recovery time from the origin asked for; every probe's from the same instant."""
+        probes, t0 = self._probes(), self.measured.t0
+        hit = [probe for probe in probes if probe.incidents]
+        if self.objective.origin is Origin.FAULT or t0 is None or not hit:
+            return combine(probe.rto for probe in probes)
+        if self.objective.origin is Origin.IMPACT:
+            origin = impact(min((probe.incidents[0] for probe in hit), key=lambda each: each.first_failed))
+        else:
+            told = origin_window(self.objective.origin.value, self.measured.phases, t0)
+            if told is None:
+                return None
+            origin = told
+        return combine(rto_from(probe, origin) for probe in probes)
+
+    # --- what stands against it ----------------------------------------------------------------------------------
+
+    def _unproven(self) -> Cause | None:
+        """What makes it inconclusive whatever the numbers are."""
+        measured, data = self.measured, self.objective.measure in _DATA
+        if measured.t0 is None:
+            return Cause(Reason.NOT_EXECUTED, "no fault was carried out")
+        if data and measured.disaster is None:
+            return Cause(Reason.NOT_EXECUTED, f"the disaster, {self.history.plan.disaster}, was not carried out")
+        if measured.suspended:
+            return Cause(Reason.CLOCK_UNBOUNDED, "this machine slept during the run: its clock stood still")
+        if measured.effect is not Effect.SHOWN:
+            return Cause(Reason.NO_EFFECT, measured.proof or "nothing shows that the fault took effect")
+        ill = [probe.probe for probe in self._probes() if not probe.healthy_before]
+        if ill:
+            return Cause(Reason.UNHEALTHY_BEFORE, f"{' and '.join(ill)} was not shown healthy before the fault")
+        loose = [ledger.probe for ledger in self._ledgers() if not ledger.settled] if data else []
+        if loose:
+            return Cause(
+                Reason.SURVIVORS_UNSETTLED,
+                f"no two readings of what {' and '.join(loose)} left, two seconds apart, agreed after recovery",
+            )
+        return None
+
+    def _doubt(self) -> Cause | None:
+        """What is missing for "met", though a miss would be one without it."""
+        checks: list[Callable[[], Cause | None]] = [self._not_executed, self._found_amiss]
+        checks.append(self._not_exposed if self.objective.measure in _DATA else self._not_watched)
+        return next((cause for check in checks if (cause := check()) is not None), None)
+
+    def _not_executed(self) -> Cause | None:
+        """A step that was not carried out; an await that timed out was."""
+        ended = {event.n: event for event in self.history.of(StepEnded)}
+        for n, step in enumerate(self.history.plan.steps):
+            event = ended.get(n)
+            if event is None:
+                return Cause(Reason.NOT_EXECUTED, f"step {n + 1}, {step}, was not carried out to its end")
+            if not event.done and step.kind is not StepKind.AWAIT:
+                why = f": {event.reason}" if event.reason else ""
+                return Cause(Reason.NOT_EXECUTED, f"step {n + 1}, {step}, was not carried out as planned{why}")
+        return None
+
+    def _found_amiss(self) -> Cause | None:
+        for event in self.history.of(Injected):
+            for sentence in event.injection.failed:
+                return Cause(Reason.HYPOTHESIS_FAILED, f"{event.fault}: {sentence}")
+        return None
+
+    def _not_watched(self) -> Cause | None:
+        for probe in self._probes():
+            if not probe.incidents and not probe.watched:
+                return Cause(
+                    Reason.MEASURING_GAP,
+                    f"{probe.probe} saw no outage, but was not watched for {wording.duration(probe.hold)} "
+                    "without a gap after the fault",
+                )
+        return None
+
+    def _not_exposed(self) -> Cause | None:
+        """Too few writes just before the fault for "nothing lost" to mean anything; holes need no such proof."""
+        if self.objective.measure is Measure.INTEGRITY:
+            return None
+        for ledger in self._ledgers():
+            if ledger.exposed:
+                continue
+            if ledger.exposure < ledger.needed:
+                why = (
+                    f"{wording.plural(ledger.exposure, 'write')} of {ledger.probe} acknowledged shortly before "
+                    f"the fault, {wording.count(ledger.needed)} are needed"
+                )
+            else:
+                age = "unknown" if ledger.last_age is None else wording.duration(ledger.last_age)
+                why = (
+                    f"{ledger.probe} did not keep writing up to the fault: "
+                    f"its newest acknowledged write was {age} old, or planned writes were not sent"
+                )
+            return Cause(Reason.NO_EXPOSURE, f"a loss might not have shown: {why}")
+        return None
+
+    # --- in words ------------------------------------------------------------------------------------------------
+
+    def _plain(self, bounds: Bounds, verdict: Verdict) -> Cause:
+        """The verdict of the numbers."""
+        measure = self.objective.measure
+        if measure in _DATA:
+            return self._plain_data(bounds, verdict)
+        if bounds.upper is None:
+            return self._never()
+        said, target = wording.bounds(bounds, measure), self._target()
+        if verdict is Verdict.MET:
+            return Cause(Reason.WITHIN_TARGET, f"{said} is within {target}")
+        if verdict is Verdict.MISSED:
+            return Cause(Reason.BEYOND_TARGET, f"{said} is beyond {target}")
+        if any(probe.gap for probe in self._probes()):
+            return Cause(
+                Reason.MEASURING_GAP, f"{said} straddles {target}: over three periods at an edge were not measured"
+            )
+        return Cause(Reason.STRADDLES_TARGET, f"{said} straddles {target}")
+
+    def _plain_data(self, bounds: Bounds, verdict: Verdict) -> Cause:
+        ledgers, measure = self._ledgers(), self.objective.measure
+        if measure is Measure.INTEGRITY:
+            if verdict is Verdict.MET:
+                return Cause(Reason.WITHIN_TARGET, "what survived ends at one recovery point")
+            return Cause(
+                Reason.HOLES,
+                f"{wording.plural(bounds.lower, 'write')} survived although older ones are gone: "
+                "there is no single recovery point",
+            )
+        gone = sum(len(ledger.lost) for ledger in ledgers)
+        of = f"of {wording.plural(sum(ledger.acknowledged for ledger in ledgers), 'acknowledged write')}"
+        lost = f"{wording.count(gone)} {of} {'is' if gone == 1 else 'are'} gone" if gone else f"none {of} is gone"
+        unread = sum(ledger.unread for ledger in ledgers)
+        if measure is Measure.RPO and self.objective.target:
+            lost = f"{wording.bounds(bounds, measure)} against {self._target()}; {lost}"
+        elif not gone and bounds.upper is not None:
+            known = [ledger.resolution for ledger in ledgers if ledger.resolution is not None]
+            if known:
+                lost += f"; a loss younger than {wording.duration(max(known), up=True)} could not have shown"
+        if verdict is Verdict.INCONCLUSIVE:
+            if unread:
+                lost += f", and {wording.count(unread)} more were acknowledged too late for two readings to cover"
+            return Cause(Reason.SURVIVORS_UNSETTLED if unread else Reason.STRADDLES_TARGET, lost)
+        return Cause(Reason.WITHIN_TARGET if verdict is Verdict.MET else Reason.BEYOND_TARGET, lost)
+
+    def _never(self) -> Cause:
+        """Why there is no upper bound."""
+        away = [probe for probe in self._probes() if probe.incidents and probe.incidents[-1].recovered is None]
+        if self.objective.measure is Measure.FAILBACK:
+            return Cause(
+                Reason.NEVER_RECOVERED, "service was not seen back, and staying so, between the undo and the run's end"
+            )
+        if not away:
+            return Cause(Reason.MEASURING_GAP, "no good sample on both sides of the fault bounds the outage")
+        slow = max(away, key=lambda probe: probe.incidents[-1].last_failed)
+        last = slow.incidents[-1].last_failed
+        if slow.after_undo:
+            began = self.measured.undo_began or last
+            return Cause(
+                Reason.RECOVERED_AFTER_UNDO,
+                f"never recovered by itself: {slow.probe} came back only after the undo, and the last failed sample "
+                f"before that was sent {wording.duration(max(0, began - last))} before the undo began",
+            )
+        end = self.history.ended.at if self.history.ended else max(event.at for event in self.history.events)
+        return Cause(
+            Reason.NEVER_RECOVERED,
+            f"never recovered: the last failed sample of {slow.probe} was sent "
+            f"{wording.duration(max(0, end - last))} before the run ended, "
+            f"and it must stay good for {wording.duration(slow.hold)}",
+        )
+
+    def _target(self) -> str:
+        target = self.objective.target
+        if self.objective.measure is Measure.ERROR_RATIO:
+            return f"the target of {wording.ratio(target)}"
+        return f"the target of {wording.target(target)}"
+
+    def _why_not_measured(self) -> str:
+        objective = self.objective
+        if objective.measure in _DATA:
+            return "no judged probe writes ids that can be read back"
+        if objective.measure is Measure.REDUNDANCY:
+            return "no probe says whether replicas are back"
+        if objective.measure is Measure.FAILBACK:
+            return "nothing was undone while service was up and watched"
+        if objective.origin in (Origin.DETECTED, Origin.DECIDED):
+            return f"nothing told when the outage was {objective.origin.value}"
+        return "no sample says anything about it"
