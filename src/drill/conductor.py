@@ -234,7 +234,8 @@ class Conductor:
         steps = asyncio.create_task(work)
         guards = asyncio.create_task(self._guard())
         try:
-            await asyncio.wait({steps, self._stop}, return_when=asyncio.FIRST_COMPLETED)
+            ended: set[asyncio.Future[Any]] = {steps, self._stop}
+            await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
             if self._stop.done() and not steps.done():
                 steps.cancel()
                 with suppress(asyncio.CancelledError, DrillError):
