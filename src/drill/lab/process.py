@@ -2,9 +2,9 @@
 Real processes, marked so that none is ever lost.
 
 Every process of a lab carries DRILL_LAB_MEMBER=<folder>/<member> in its
-environment, and its children inherit it. PostgreSQL writes its title over its
-environment, so a `postgres` is known by its working directory instead: a
-shell that merely stands in the folder is not ours.
+environment, and its children inherit it. PostgreSQL and Valkey write their
+title over their environment, so they are known by their program and working
+directory instead: a shell that merely stands in the folder is not ours.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from pathlib import Path
 from drill.errors import EnvironmentFault
 
 MARK = "DRILL_LAB_MEMBER"
+
+_HIDE_THEIR_ENVIRONMENT = ("postgres", "valkey-server")
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -243,7 +245,7 @@ def _is_of(pid: str, folder: str) -> bool:
                 return _within(os.fsdecode(entry[len(mark) :]), folder)
         if not _within(os.readlink(f"/proc/{pid}/cwd").removesuffix(" (deleted)"), folder):
             return False
-        return os.path.basename(os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")) == "postgres"
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")) in _HIDE_THEIR_ENVIRONMENT
     except OSError:
         # Gone, or not ours to look at: another user's, or the kernel's.
         return False

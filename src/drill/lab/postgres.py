@@ -1,0 +1,143 @@
+"""PostgreSQL under Patroni: its configuration, and what its REST interface tells."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from drill.lab.process import account, postgres_bin, python
+from drill.lab.topology import HOME, SERVING, SOURCES, Layout
+
+SCHEMA = (
+    "create table orders (id bigint primary key, region text not null,"
+    " at timestamptz not null default clock_timestamp())"
+)
+
+# Patroni's smallest: a dead leader is missed for up to this long.
+TTL = 20
+
+
+def configuration(layout: Layout, region: str, folder: Path) -> dict[str, Any]:
+    """Patroni's configuration of the member in *region*, whose folder is *folder*."""
+    other = next(name for name in SERVING if name != region)
+    everyone = {"username": "postgres"}
+    config: dict[str, Any] = {
+        "scope": "orders",
+        "name": f"postgres-{region}",
+        "log": {"level": "INFO"},
+        "restapi": {
+            "listen": f"{HOME}:{layout.own[f'patroni-{region}']}",
+            "connect_address": f"{HOME}:{layout.gate('patroni', other, region)}",
+        },
+        "raft": {**raft(layout, region), "data_dir": str(folder / "raft")},
+        "postgresql": {
+            "listen": f"{HOME}:{layout.own[f'postgres-{region}']}",
+            "connect_address": f"{HOME}:{layout.gate('postgres', other, region)}",
+            "data_dir": str(folder / "data"),
+            "bin_dir": str(postgres_bin()),
+            "pgpass": str(folder / "pgpass"),
+            "authentication": {"superuser": everyone, "replication": everyone, "rewind": everyone},
+            "pg_hba": ["host all all 127.0.0.0/8 trust", "host replication all 127.0.0.0/8 trust"],
+            "remove_data_directory_on_rewind_failure": True,
+            "remove_data_directory_on_diverged_timelines": True,
+            "basebackup": [{"checkpoint": "fast"}, "no-sync"],
+            "parameters": {"unix_socket_directories": ""},
+        },
+    }
+    if region == SERVING[0]:
+        # Only this one may begin the cluster, so that the lab always starts the same way.
+        config["bootstrap"] = _bootstrap()
+    return config
+
+
+def _bootstrap() -> dict[str, Any]:
+    psql = [str(postgres_bin() / "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-c", SCHEMA]
+    return {
+        "dcs": {
+            "ttl": TTL,
+            "loop_wait": 1,
+            "retry_timeout": 3,
+            "primary_start_timeout": 0,
+            "maximum_lag_on_failover": 1 << 30,
+            "synchronous_mode": False,
+            "postgresql": {
+                "use_pg_rewind": True,
+                "use_slots": True,
+                "parameters": {
+                    "max_connections": 60,
+                    "shared_buffers": "16MB",
+                    "wal_level": "replica",
+                    "wal_keep_size": "256MB",
+                    "max_wal_senders": 5,
+                    "max_replication_slots": 5,
+                    "synchronous_commit": "on",
+                    "wal_receiver_status_interval": "1s",
+                    "wal_sender_timeout": "10s",
+                    "wal_receiver_timeout": "10s",
+                    "wal_retrieve_retry_interval": "500ms",
+                    "autovacuum": "off",
+                    "jit": "off",
+                },
+            },
+        },
+        "initdb": [{"encoding": "UTF8"}, {"locale": "C"}, {"auth": "trust"}, "data-checksums", "no-sync"],
+        "post_init": shlex.join(psql),
+    }
+
+
+def raft(layout: Layout, region: str) -> dict[str, Any]:
+    """How one node of the raft group listens, and what it and the others are called."""
+    named = {name: f"{HOME}:{layout.gate('raft', None, name)}" for name in (*SERVING, "witness")}
+    return {
+        "self_addr": named[region],
+        "bind_addr": f"{HOME}:{layout.own[f'raft-{region}']}",
+        "partner_addrs": [address for name, address in named.items() if name != region],
+    }
+
+
+def write(layout: Layout, region: str, folder: Path) -> list[str | Path]:
+    """Write the files of a member (or of the witness) and return how to start it."""
+    (folder / "raft").mkdir(exist_ok=True)
+    if region in SERVING:
+        config = configuration(layout, region, folder)
+    else:
+        config = {"raft": {**raft(layout, region), "data_dir": str(folder / "raft")}}
+    # JSON is YAML.
+    (folder / "patroni.yml").write_text(json.dumps(config, indent=1))
+    if region in SERVING:
+        account().own(folder)
+    return python("drill.lab.patroni", "member" if region in SERVING else "witness", SOURCES[region], "patroni.yml")
+
+
+async def rest(port: int, path: str = "/patroni", within: float = 1.0) -> dict[str, Any] | None:
+    """What Patroni says of its member, or None when it does not answer in time."""
+    try:
+        async with asyncio.timeout(within):
+            _, body = await get(port, path)
+        found = json.loads(body)
+    except (OSError, ValueError, EOFError, TimeoutError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+async def get(port: int, path: str) -> tuple[int, bytes]:
+    """The smallest HTTP GET: status and body. Raises OSError, ValueError or EOFError; the caller sets the deadline."""
+    reader, writer = await asyncio.open_connection(HOME, port)
+    try:
+        writer.write(f"GET {path} HTTP/1.0\r\nHost: {HOME}\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.read(-1)
+    finally:
+        writer.transport.abort()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split(None, 2)[1] if head.count(b" ") else b""), body
+
+
+def position(xlog: Any) -> int | None:
+    """The write-ahead log position in Patroni's answer: a primary's written one, a replica's received one; bytes."""
+    if not isinstance(xlog, dict):
+        return None
+    found = xlog.get("location", xlog.get("received_location"))
+    return found if isinstance(found, int) else None
