@@ -393,6 +393,7 @@ def _fault(history: History, name: str, since: _Since) -> FaultRecord:
         effect=injection.effect.value if injection else "unknown",
         evidence=(injection.evidence or None) if injection else None,
         details=list(injection.details) if injection else [],
+        failed=list(injection.failed) if injection else [],
         restored=restored.verified if restored else None,
         restored_at=since.instant(undoing if undoing is not None else restored.at, restored.at) if restored else None,
         reason=reason,

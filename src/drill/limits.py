@@ -8,6 +8,7 @@ from drill import wording
 from drill.model import (
     Effect,
     History,
+    Injected,
     Intent,
     Judgement,
     Ledger,
@@ -93,6 +94,9 @@ def _faults(history: History, measured: Measured) -> Iterator[str]:
     elif measured.effect is not Effect.SHOWN:
         known = "The fault had no effect" if measured.effect is Effect.NONE else "Nothing proves that the fault bit"
         yield f"{known}: {measured.proof}" if measured.proof else f"{known}."
+    for event in history.of(Injected):
+        for found in event.injection.failed:
+            yield f"{event.fault} found amiss: {found}"
     begun = {event.fault for event in history.of(Intent) if event.breaks and not event.undoing}
     last: dict[str, Restored] = {event.fault: event for event in history.of(Restored)}
     for fault in sorted(begun):

@@ -112,6 +112,7 @@ class FaultRecord(Field, frozen=True):
     effect: str
     evidence: str | None
     details: list[Any]
+    failed: list[str]
     restored: bool | None
     restored_at: Instant | None
     reason: str | None = None

@@ -97,6 +97,23 @@ def bounds(found: Bounds | None, measure: Measure = Measure.RTO) -> str:
     return f"{lower}{NBSP}{unit}" if lower == upper else f"{lower}–{upper}{NBSP}{unit}"
 
 
+def moment(lower: int, upper: int | None = None) -> str:
+    """An instant as seconds from the fault, rounded outwards: "+21.92…22.05 s", "−10 s"."""
+    first, last = _rounded(lower, SECOND // 100, False), _rounded(lower if upper is None else upper, SECOND // 100, True)
+    if upper is None:
+        last = first = _rounded(lower, SECOND // 100, None)
+    if first == last:
+        return f"{_signed(first)}{NBSP}s"
+    same_sign = (first < 0) == (last < 0)
+    return f"{_signed(first)}…{_signed(last).lstrip('+−') if same_sign else _signed(last)}{NBSP}s"
+
+
+def _signed(hundredths: int) -> str:
+    whole, rest = divmod(abs(hundredths), 100)
+    text = f"{whole}.{rest:02d}".rstrip("0").rstrip(".")
+    return f"{'−' if hundredths < 0 else '+'}{text}"
+
+
 def count(n: int) -> str:
     """A count in groups of three: "14 704"."""
     return f"{n:,}".replace(",", NBSP)

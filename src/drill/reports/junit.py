@@ -8,15 +8,11 @@ is not a success.
 
 from __future__ import annotations
 
-import re
 from xml.etree import ElementTree as Xml
 
 from drill.model import History, Result
 from drill.record import ObjectiveRecord, Record
 from drill.reports import text
-
-# XML 1.0 cannot hold these at all, not even escaped: https://www.w3.org/TR/xml/#charsets
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 # The run did not come to a verdict of its own.
 _ERRORS = {Result.REFUSED, Result.ABORTED, Result.UNSAFE}
@@ -43,7 +39,7 @@ class JunitFormat:
         suite = Xml.SubElement(
             suites,
             "testsuite",
-            {"name": _clean(record.drill), "timestamp": record.started_at.removesuffix("Z"), **counts},
+            {"name": text.clean(record.drill), "timestamp": record.started_at.removesuffix("Z"), **counts},
         )
         suite.extend(cases)
         Xml.indent(suites)
@@ -87,24 +83,19 @@ def _objective(record: Record, objective: ObjectiveRecord, result: Result, histo
 
 
 def _case(record: Record, name: str, time: float | None) -> Xml.Element:
-    names = {"classname": _clean(f"{record.drill}.{record.system}"), "name": _clean(name)}
+    names = {"classname": text.clean(f"{record.drill}.{record.system}"), "name": text.clean(name)}
     return Xml.Element("testcase", {**names, **_time(time)})
 
 
 def _properties(case: Xml.Element, values: dict[str, str]) -> None:
     properties = Xml.SubElement(case, "properties")
     for name, value in values.items():
-        Xml.SubElement(properties, "property", {"name": name, "value": _clean(value)})
+        Xml.SubElement(properties, "property", {"name": name, "value": text.clean(value)})
 
 
 def _say(case: Xml.Element, kind: str, type: str, message: str, more: str = "") -> None:
-    element = Xml.SubElement(case, kind, {"type": type, "message": _clean(message)})
-    element.text = _clean(more or message)
-
-
-def _clean(value: str) -> str:
-    """The text with what XML cannot hold made visible; ElementTree escapes the rest."""
-    return _NOT_XML.sub("\ufffd", value)
+    element = Xml.SubElement(case, kind, {"type": type, "message": text.clean(message)})
+    element.text = text.clean(more or message)
 
 
 def _number(value: float | None) -> str:

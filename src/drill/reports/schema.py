@@ -1,12 +1,10 @@
-"""JSON Schemas of what drill writes; printed by `python -m drill.reports.schema`."""
+"""JSON Schemas of what drill reads and writes, from the same definitions that read and write it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
-
-from drill.record import SCHEMA, Record
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -23,19 +21,6 @@ def schema_of(type: Any, *, title: str, description: str = "") -> dict[str, Any]
     return schema
 
 
-def report_schema() -> dict[str, Any]:
-    """The schema of report.json."""
-    return schema_of(Record, title=SCHEMA, description="The report of one drill, as written by drill.")
-
-
 def encode(schema: dict[str, Any]) -> bytes:
     """A schema's bytes, stable: sorted keys, two spaces, a newline at the end."""
     return msgspec.json.format(msgspec.json.encode(schema, order="sorted"), indent=2) + b"\n"
-
-
-def main() -> None:
-    print(encode(report_schema()).decode(), end="")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,420 @@
+"""
+The report's pictures, as Vega-Lite specifications.
+
+Every picture over time has the same width and the same axis, so that what lies
+above each other happened at the same moment.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from drill import wording
+from drill.model import Bounds, Measure, Phase
+from drill.reports import theme
+from drill.reports.series import Axis, Quantiles, Segment, Stretch, Write
+from drill.reports.text import clean
+
+WIDTH = 760
+LEFT = 132
+RIGHT = 26
+
+Spec = dict[str, Any]
+
+# Failed is the darkest and the tallest, slow a lower half, unknown a notch: told apart without colour, too.
+LANE = {"ok": (0.18, 0.82), "slow": (0.5, 0.82), "failed": (0.06, 0.94), "unknown": (0.3, 0.5)}
+STATE = {"ok": theme.OK, "slow": theme.SLOW, "failed": theme.FAILED, "unknown": theme.UNKNOWN}
+
+FATES = {
+    "survived": (theme.GOOD, "circle", 1.5),
+    "recovered": (theme.LINE, "diamond", 2.5),
+    "lost": (theme.FAILED, "cross", 5.0),
+    "absent": (theme.ABSENT, "triangle-up", 3.5),
+    "refused": (theme.REFUSED, "square", 1.5),
+    "unread": (theme.UNKNOWN, "circle", 1.5),
+}
+
+
+def _chart(layers: Sequence[Spec], *, height: int, width: int = WIDTH, left: int = LEFT, **more: Any) -> Spec:
+    padding = {"left": left, "right": RIGHT, "top": more.pop("top", 8), "bottom": more.pop("bottom", 8)}
+    return {
+        "width": width,
+        "height": height,
+        # Sizes that do not depend on labels keep the time axes of all pictures aligned.
+        "autosize": {"type": "none"},
+        "padding": padding,
+        "layer": list(layers),
+        **more,
+    }
+
+
+def _x(on: Axis, field: str = "first", *, labelled: bool = True) -> Spec:
+    axis: Spec | None = {"title": on.label, "grid": True, "tickCount": 10} if labelled else {"title": None, "labels": False}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "scale": {"domain": [on.first, on.last], "nice": False, "zero": False},
+        "axis": axis,
+    }
+
+
+def _data(rows: Sequence[Mapping[str, Any]]) -> Spec:
+    return {"values": list(rows)}
+
+
+def _fault_span(on: Axis, **x: Any) -> list[Spec]:
+    """The time from the fault to the end of its undoing, shaded, with the fault itself as a line."""
+    if not on.faulty:
+        return []
+    spans = [{"first": first, "last": min(last, on.last)} for first, last in on.faulty]
+    return [
+        {
+            "data": _data(spans),
+            "mark": {"type": "rect", "color": theme.FAULT, "opacity": 0.09},
+            "encoding": {"x": _x(on, **x), "x2": {"field": "last"}},
+        },
+        {
+            "data": _data(spans),
+            "mark": {"type": "rule", "color": theme.FAULT, "strokeWidth": 1.5, "strokeDash": [5, 3]},
+            "encoding": {"x": _x(on, **x)},
+        },
+    ]
+
+
+# --- the verdict: bounds against target -------------------------------------------------------------------------------
+
+
+def bullet(found: Bounds | None, target: int, verdict: str, measure: Measure) -> Spec:
+    """One objective: the allowed range, the target as a line, what was measured as a bar from lower to upper."""
+    ends = [target * 1.25] + ([found.lower * 1.2, (found.upper or 0) * 1.12] if found else [])
+    most = max([*ends, 1.0])
+    colour = {"met": theme.GOOD, "missed": theme.FAILED}.get(verdict, theme.SLOW)
+    x = {"type": "quantitative", "scale": {"domain": [0, most], "nice": False}, "axis": None}
+
+    def bar(first: float, last: float, color: str, y: int, y2: int, **more: Any) -> Spec:
+        return {
+            "data": _data([{"first": first, "last": last}]),
+            "mark": {"type": "rect", "color": color, **more},
+            "encoding": {"x": {"field": "first", **x}, "x2": {"field": "last"}, "y": {"value": y}, "y2": {"value": y2}},
+        }
+
+    layers = [bar(0, most, theme.TRACK, 9, 25)]
+    if target:
+        layers.append(bar(0, target, theme.OK, 9, 25))
+    if found is not None:
+        upper = most if found.upper is None else found.upper
+        # At least three pixels, so that an exact value shows.
+        thin = most * 3 / 320
+        middle = (found.lower + upper) / 2
+        first, last = (found.lower, upper) if upper - found.lower > thin else (middle - thin / 2, middle + thin / 2)
+        first = max(first, 0)
+        layers.append(bar(first, max(last, first + thin), colour, 5, 29, cornerRadius=2))
+        if found.upper is None:
+            layers.append(
+                {
+                    "data": _data([{"first": most}]),
+                    "mark": {"type": "point", "shape": "triangle-right", "filled": True, "size": 260, "color": colour, "opacity": 1},
+                    "encoding": {"x": {"field": "first", **x}, "y": {"value": 17}},
+                }
+            )
+    said = wording.duration(target) if measure not in wording.COUNTS | {Measure.ERROR_RATIO} else ""
+    said = wording.ratio(target) if measure is Measure.ERROR_RATIO else said or wording.count(target)
+    layers += [
+        {
+            "data": _data([{"first": target}]),
+            "mark": {"type": "rule", "color": theme.MARK, "strokeWidth": 2.5},
+            "encoding": {"x": {"field": "first", **x}, "y": {"value": 2}, "y2": {"value": 32}},
+        },
+        {
+            "data": _data([{"first": target, "text": f"target {said}"}]),
+            "mark": {
+                "type": "text",
+                "baseline": "top",
+                "align": "left" if target < most * 0.2 else "center",
+                "color": theme.MUTED,
+                "fontSize": 11,
+            },
+            "encoding": {"x": {"field": "first", **x}, "y": {"value": 36}, "text": {"field": "text"}},
+        },
+    ]
+    return _chart(layers, width=320, height=48, left=8, top=2, bottom=2)
+
+
+# --- over time --------------------------------------------------------------------------------------------------------
+
+
+def lanes(phases: Sequence[Phase], on: Axis) -> Spec:
+    """A lane for each phase: the span in which it happened, with its ends, and a thin line from the fault to it."""
+    rows = []
+    for n, phase in enumerate(phases):
+        first, last = on.at(phase.window.lower), on.at(phase.window.upper)
+        right = last < on.first + (on.last - on.first) * 0.72
+        said = wording.moment(phase.window.lower - on.zero, phase.window.upper - on.zero)
+        rows.append(
+            {
+                "n": n,
+                "name": clean(phase.name.replace("_", " ")),
+                "first": first,
+                "last": last,
+                "middle": (first + last) / 2,
+                "text": f"   {said}" if right else f"{said}   ",
+                "right": right,
+            }
+        )
+    height = 28 * len(rows)
+    x, y = _x(on), {"field": "name", "type": "nominal", "sort": None, "axis": _lane_axis(), "scale": {"padding": 0}}
+    span = {"x": x, "x2": {"field": "last"}, "y": y}
+    data = _data(rows)
+    return _chart(
+        [
+            *_fault_span(on),
+            {
+                "data": data,
+                "transform": [{"calculate": "0", "as": "zero"}],
+                "mark": {"type": "rule", "color": theme.UNKNOWN, "strokeWidth": 1, "strokeDash": [1, 3]},
+                "encoding": {"x": _x(on, "zero"), "x2": {"field": "first"}, "y": y},
+            },
+            {"data": data, "mark": {"type": "rule", "color": theme.LINE, "strokeWidth": 5}, "encoding": span},
+            *(
+                {
+                    "data": data,
+                    "mark": {"type": "tick", "orient": "vertical", "color": theme.LINE, "thickness": 2, "size": 16, "opacity": 1},
+                    "encoding": {"x": _x(on, end), "y": y},
+                }
+                for end in ("first", "last")
+            ),
+            *(
+                {
+                    "data": data,
+                    "transform": [{"filter": f"datum.right === {'true' if side == 'last' else 'false'}"}],
+                    "mark": {"type": "text", "align": align, "fontSize": 12, "color": theme.INK},
+                    "encoding": {"x": _x(on, side), "y": y, "text": {"field": "text"}},
+                }
+                for side, align in (("last", "left"), ("first", "right"))
+            ),
+        ],
+        height=max(height, 28),
+        bottom=44,
+    )
+
+
+def _lane_axis() -> Spec:
+    return {
+        "title": None,
+        "domain": False,
+        "ticks": False,
+        "labelLimit": LEFT - 14,
+        "labelPadding": 8,
+        "labelColor": theme.INK,
+        "labelFontSize": 13,
+    }
+
+
+def ribbons(found: Mapping[str, Mapping[str, Sequence[Stretch]]], on: Axis) -> Spec:
+    """A lane for each probe, with what its samples showed at each moment."""
+    names = list(found)
+    layers: list[Spec] = []
+    for state, (top, bottom) in LANE.items():
+        rows = [
+            {"first": stretch.first, "last": stretch.last, "y": n + top, "y2": n + bottom}
+            for n, name in enumerate(names)
+            for stretch in found[name].get(state, ())
+        ]
+        layers.append(
+            {
+                "data": _data(rows),
+                "mark": {"type": "rect", "color": STATE[state], "clip": True},
+                "encoding": {"x": _x(on), "x2": {"field": "last"}, "y": _rows_of(names), "y2": {"field": "y2"}},
+            }
+        )
+    return _chart([*_fault_span(on), *layers, *_fault_span(on)[1:]], height=34 * max(len(names), 1), bottom=44)
+
+
+def _rows_of(names: Sequence[str]) -> Spec:
+    labels = " : ".join(f"datum.value === {n}.5 ? {_quoted(name)}" for n, name in enumerate(names))
+    axis = _lane_axis() | {
+        "values": [n + 0.5 for n in range(len(names))],
+        "labelExpr": f"{labels} : ''" if labels else "''",
+        "grid": False,
+    }
+    return {
+        "field": "y",
+        "type": "quantitative",
+        "scale": {"domain": [0, max(len(names), 1)], "reverse": True, "nice": False},
+        "axis": axis,
+    }
+
+
+def _quoted(text: str) -> str:
+    """Text as a literal of Vega's expression language: nothing in it can end the literal."""
+    escaped = "".join(character if character.isalnum() or character in " -_." else f"\\u{ord(character):04x}" for character in text if ord(character) <= 0xFFFF)
+    return f"'{escaped}'"
+
+
+def latency(found: Sequence[Quantiles], failed: Sequence[Stretch], deadline_ms: float, on: Axis) -> Spec:
+    """Half of the good answers below the line, nine in ten inside the band; failures along the deadline."""
+    lowest = min([quantiles.p5 for quantiles in found] + [deadline_ms / 20])
+    low, high = 10 ** math.floor(math.log10(max(lowest, 0.01))), deadline_ms * 2.2
+    y = {
+        "type": "quantitative",
+        "scale": {"type": "log", "domain": [low, high], "nice": False},
+        "axis": {
+            "title": None,
+            "grid": True,
+            "values": _decades(low, high),
+            "labelExpr": "datum.value >= 1000 ? datum.value / 1000 + ' s' : datum.value + ' ms'",
+        },
+    }
+    rows = _data([asdict(quantiles) for quantiles in found])
+
+    def line(field: str, **mark: Any) -> Spec:
+        encoding = {"x": _x(on, "at"), "y": {"field": field, **y}, "detail": {"field": "segment"}}
+        return {"data": rows, "mark": {"type": "line", "clip": True, **mark}, "encoding": encoding}
+
+    layers = [
+        *_fault_span(on),
+        {
+            "data": rows,
+            "mark": {"type": "area", "color": theme.BAND, "clip": True, "opacity": 0.85},
+            "encoding": {
+                "x": _x(on, "at"),
+                "y": {"field": "p5", **y},
+                "y2": {"field": "p95"},
+                "detail": {"field": "segment"},
+            },
+        },
+        line("most", color=theme.SLOW, strokeWidth=1),
+        line("p50", color=theme.LINE, strokeWidth=2),
+        {
+            "data": _data([{"y": deadline_ms}]),
+            "mark": {"type": "rule", "color": theme.MARK, "strokeWidth": 1.5, "strokeDash": [6, 3]},
+            "encoding": {"y": {"field": "y", **y}},
+        },
+        {
+            "data": _data([{"first": stretch.first, "last": stretch.last} for stretch in failed]),
+            "mark": {"type": "rect", "color": theme.FAILED, "clip": True},
+            "encoding": {
+                "x": _x(on),
+                "x2": {"field": "last"},
+                "y": {"datum": deadline_ms * 1.15, **y},
+                "y2": {"datum": deadline_ms * 1.85},
+            },
+        },
+    ]
+    return _chart(layers, height=130, bottom=44)
+
+
+def _decades(low: float, high: float) -> list[float]:
+    return [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+
+
+def servers(found: Mapping[str, Sequence[Stretch]], on: Axis) -> Spec:
+    """A lane for each server that answered; two lanes at one moment mean that both did."""
+    names = list(found)
+    rows = [
+        {"first": stretch.first, "last": stretch.last, "y": n + 0.22, "y2": n + 0.78}
+        for n, name in enumerate(names)
+        for stretch in found[name]
+    ]
+    layer = {
+        "data": _data(rows),
+        "mark": {"type": "rect", "color": theme.LINE, "clip": True},
+        "encoding": {"x": _x(on), "x2": {"field": "last"}, "y": _rows_of(names), "y2": {"field": "y2"}},
+    }
+    return _chart([*_fault_span(on), layer], height=30 * len(names), bottom=44)
+
+
+# --- the ledger -------------------------------------------------------------------------------------------------------
+
+
+def ledger(found: Sequence[Segment], on: Axis) -> Spec:
+    """Every write as its id against the moment it was sent; lost ones heaviest."""
+    rows = [
+        {
+            "fate": segment.fate,
+            "first": segment.first.at,
+            "last": max(segment.last.at, segment.first.at + (on.last - on.first) / WIDTH),
+            "id": segment.first.id,
+            "id2": segment.last.id,
+        }
+        for segment in found
+    ]
+    most = max((segment.last.id for segment in found), default=1)
+    y = _ids(0, most)
+    layers = [
+        {
+            "data": _data([row for row in rows if row["fate"] == fate]),
+            "mark": {"type": "rule", "color": colour, "strokeWidth": 2 + weight, "strokeCap": "round", "clip": True},
+            "encoding": {"x": _x(on), "x2": {"field": "last"}, "y": y, "y2": {"field": "id2"}},
+        }
+        for fate, (colour, _, weight) in FATES.items()
+    ]
+    return _chart([*_fault_span(on), *layers], height=200, bottom=44)
+
+
+def around(found: Sequence[Write], on: Axis, loss: tuple[float, float] | None, said: str) -> Spec:
+    """The writes around the fault one by one, with the span of the loss marked above them."""
+    first, last = min(write.at for write in found), max(write.at for write in found)
+    window = Axis(on.zero, first, max(last, first + 0.001), (), on.label)
+    faults = [{"first": begin} for begin, _ in on.faulty if first <= begin <= last]
+    low, high = min(write.id for write in found), max(write.id for write in found)
+    room = max(high - low, 1) * 0.22
+    y = _ids(low, high + room)
+    layers: list[Spec] = [
+        {
+            "data": _data(faults),
+            "mark": {"type": "rule", "color": theme.FAULT, "strokeWidth": 1.5, "strokeDash": [5, 3]},
+            "encoding": {"x": _x(window)},
+        }
+    ]
+    for fate, (colour, shape, weight) in FATES.items():
+        rows = [{"first": write.at, "id": write.id} for write in found if write.fate == fate]
+        mark = {"type": "point", "shape": shape, "filled": fate != "absent", "color": colour, "opacity": 1}
+        layers.append(
+            {
+                "data": _data(rows),
+                "mark": mark | {"size": 14 + 11 * weight, "clip": True},
+                "encoding": {"x": _x(window), "y": y},
+            }
+        )
+    if loss is not None:
+        layers += _loss(loss, said, high + room * 0.45, high + room * 0.85, window, y)
+    return _chart(layers, height=240, bottom=44)
+
+
+def _loss(loss: tuple[float, float], said: str, at: float, text_at: float, window: Axis, y: Spec) -> list[Spec]:
+    begin, end = loss
+    row = {"first": begin, "last": end, "id": at, "above": text_at, "middle": (begin + end) / 2, "text": said}
+    data, height = _data([row]), {**y, "field": "id"}
+    return [
+        {
+            "data": data,
+            "mark": {"type": "rule", "color": theme.FAILED, "strokeWidth": 2},
+            "encoding": {"x": _x(window), "x2": {"field": "last"}, "y": height},
+        },
+        *(
+            {
+                "data": data,
+                "mark": {"type": "tick", "orient": "vertical", "color": theme.FAILED, "thickness": 2, "size": 14, "opacity": 1},
+                "encoding": {"x": _x(window, side), "y": height},
+            }
+            for side in ("first", "last")
+        ),
+        {
+            "data": data,
+            "mark": {"type": "text", "color": theme.INK, "fontSize": 13, "fontWeight": "bold"},
+            "encoding": {"x": _x(window, "middle"), "y": {**y, "field": "above"}, "text": {"field": "text"}},
+        },
+    ]
+
+
+def _ids(low: float, high: float) -> Spec:
+    return {
+        "field": "id",
+        "type": "quantitative",
+        "scale": {"domain": [low, high], "nice": False, "zero": False},
+        "axis": {"title": "id written", "grid": True, "tickCount": 5},
+    }

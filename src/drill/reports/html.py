@@ -1,0 +1,289 @@
+"""
+The record as one page that opens from disk: report.html.
+
+Nothing in it is loaded from anywhere and nothing in it runs: the pictures are
+vectors, the style sheet is inside, and its content policy forbids the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from drill import wording
+from drill.measure import measure
+from drill.model import Done, History, Intent, Ledger, Mark, Measure, Measured, Note, Result
+from drill.record import Instant, ProbeRecord, Record
+from drill.reports import charts, series, svg, text, theme
+
+
+class HtmlFormat:
+    """One self-contained file, for people."""
+
+    name = "html"
+    filename = "report.html"
+
+    def render(self, record: Record, history: History) -> bytes:
+        return page(record, history, measure(history))
+
+
+def page(record: Record, history: History, measured: Measured) -> bytes:
+    """The page's bytes, UTF-8."""
+    on = series.axis(record, history, measured)
+    said = _environment().get_template("report.html.j2").render(
+        record=record,
+        on=on,
+        result=Result(record.result),
+        results=wording.RESULTS,
+        rows=text.table(record),
+        bullets=_bullets(record),
+        lost=_lost(record),
+        figures=_figures(record, history, measured, on),
+        ledgers=[_ledger(record, history, ledger, on) for ledger in measured.ledgers],
+        timeline=_timeline(record, history, measured, on),
+        moments=_Moments(on),
+        measures=[(name, _said(record, name)) for name in MEASURED],
+        probes={probe.name: probe for probe in history.plan.probes},
+        dark=Markup(theme.dark_rules()),  # noqa: S704 - made of constants
+        colours=theme,
+        Measure=Measure,
+    )
+    return (text.clean(said).rstrip() + "\n").encode()
+
+
+# Beside the headline numbers of the objectives, everything else a run may have measured.
+MEASURED = ("rto", "outage", "bad_time", "error_ratio", "rpo", "lost_writes", "redundancy", "failback")
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("drill.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        seconds=_seconds,
+        count=lambda value: "not known" if value is None else wording.count(value),
+        said=text.said,
+        words=lambda name: str(name).replace("_", " "),
+        percent=lambda value: wording.ratio(round(value * 1_000_000)),
+    )
+    return environment
+
+
+def _seconds(value: float | None, otherwise: str = "not measured") -> str:
+    return otherwise if value is None else wording.duration(wording.nanoseconds(value))
+
+
+def _said(record: Record, name: str) -> str:
+    return text.said(getattr(record.measured, name), Measure(name))
+
+
+class _Moments:
+    """Instants of the record (seconds since the run began) as seconds since the fault."""
+
+    def __init__(self, on: series.Axis) -> None:
+        self.shift = wording.nanoseconds(on.first)
+
+    def __call__(self, instant: Instant | float | None) -> str:
+        if instant is None:
+            return "–"
+        if isinstance(instant, Instant):
+            return self.between(instant.lower, instant.upper)
+        return wording.moment(wording.nanoseconds(instant) + self.shift)
+
+    def between(self, lower: float, upper: float) -> str:
+        return wording.moment(wording.nanoseconds(lower) + self.shift, wording.nanoseconds(upper) + self.shift)
+
+
+# --- pictures -----------------------------------------------------------------------------------------------------------
+
+
+def _bullets(record: Record) -> list[Markup]:
+    """A picture for each objective of its bounds against its target."""
+    drawn = []
+    for n, objective in enumerate(record.objectives):
+        measured_as = wording.measure_of(objective.id)
+        found = text.bounds_of(objective)
+        scale = 1_000_000 if measured_as is Measure.ERROR_RATIO else 1
+        target = (
+            wording.nanoseconds(objective.target_s)
+            if objective.target_s is not None
+            else round((objective.target or 0) * scale)
+        )
+        row = text.row(objective)
+        drawn.append(
+            _drawn(
+                charts.bullet(found, target, objective.verdict, measured_as),
+                name=f"objective-{n}",
+                label=f"{row.objective}: measured {row.measured}, target {row.target}, {row.verdict}",
+            )
+        )
+    return drawn
+
+
+def _drawn(spec: dict[str, Any], *, name: str, label: str) -> Markup:
+    return Markup(svg.draw(spec, name=name, label=label))  # noqa: S704 - parsed and written again as XML
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The pictures over time; None or empty where nothing is known."""
+
+    ribbons: Markup | None
+    lanes: Markup | None
+    servers: Markup | None
+    latency: list[tuple[ProbeRecord, Markup]]
+
+
+def _figures(record: Record, history: History, measured: Measured, on: series.Axis) -> Figures:
+    ribbons, latency = {}, []
+    for n, (probe, found) in enumerate(zip(history.plan.probes, record.probes, strict=True)):
+        samples = history.samples(probe.name)
+        if not samples:
+            continue
+        ribbon = series.ribbon(samples, probe, record.baseline["probes"][probe.name]["p99_s"], on)
+        ribbons[probe.name] = ribbon
+        quantiles = series.latency(samples, probe, on)
+        if quantiles:
+            spec = charts.latency(quantiles, ribbon["failed"], found.deadline_s * 1000, on)
+            said = f"How long answers to {probe.name} took: {_seconds(found.latency_p50_s)} in the middle, "
+            latency.append(
+                (found, _drawn(spec, name=f"latency-{n}", label=said + f"99 % within {_seconds(found.latency_p99_s)}"))
+            )
+    servers = series.served(history, on)
+    seen = "; ".join(f"{probe.name}: {probe.ok} ok, {probe.failed} failed" for probe in record.probes)
+    lanes = [phase for phase in sorted(measured.phases, key=lambda phase: (phase.window.lower, phase.window.upper))]
+    return Figures(
+        ribbons=_drawn(charts.ribbons(ribbons, on), name="ribbons", label=f"What each probe saw over time. {seen}")
+        if ribbons
+        else None,
+        lanes=_drawn(
+            charts.lanes(lanes, on),
+            name="lanes",
+            label="Phases: " + ", ".join(_phase(phase.name, phase.window.lower, phase.window.upper, on) for phase in lanes),
+        )
+        if lanes
+        else None,
+        servers=_drawn(charts.servers(servers, on), name="servers", label=f"Who answered: {', '.join(servers)}")
+        if servers
+        else None,
+        latency=latency,
+    )
+
+
+def _phase(name: str, lower: int, upper: int, on: series.Axis) -> str:
+    return f"{name} {wording.moment(lower - on.zero, upper - on.zero)}"
+
+
+# --- data ---------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFigures:
+    """The pictures of one probe's writes."""
+
+    probe: str
+    whole: Markup | None
+    near: Markup | None
+    fates: dict[str, int]
+    oldest: str | None
+    newest: str | None
+
+
+def _lost(record: Record) -> tuple[int, int] | None:
+    """How many acknowledged writes are gone, of how many; None when that is not known."""
+    known = [ledger for ledger in record.ledger if ledger.lost is not None]
+    if not known:
+        return None
+    return sum(ledger.lost or 0 for ledger in known), sum(ledger.acknowledged for ledger in known)
+
+
+def _ledger(record: Record, history: History, ledger: Ledger, on: series.Axis) -> LedgerFigures:
+    found = series.writes(history, ledger, on)
+    fates: dict[str, int] = {}
+    for write in found:
+        fates[write.fate] = fates.get(write.fate, 0) + 1
+    said = ", ".join(f"{count} {fate}" for fate, count in sorted(fates.items()))
+    whole = near = None
+    if found:
+        spec = charts.ledger(series.segments(found), on)
+        whole = _drawn(spec, name=f"ledger-{ledger.probe}", label=f"Every write of {ledger.probe}: {said}")
+    loss = None
+    oldest, newest = ledger.oldest_lost, ledger.newest_lost
+    if oldest is not None and newest is not None:
+        loss = (on.at(oldest), max(on.at(newest), 0.0))
+    close = series.near(found, loss, history.plan.probe(ledger.probe))
+    if close:
+        bounds = next(entry.rpo for entry in record.ledger if entry.probe == ledger.probe)
+        words = f"{wording.plural(len(ledger.lost), 'write')} lost, {text.said(bounds, Measure.RPO)}" if loss else ""
+        near = _drawn(
+            charts.around(close, on, loss, words),
+            name=f"near-{ledger.probe}",
+            label=f"The writes of {ledger.probe} around the fault. {words}",
+        )
+    return LedgerFigures(
+        probe=ledger.probe,
+        whole=whole,
+        near=near,
+        fates=fates,
+        oldest=None if oldest is None else wording.moment(oldest - on.zero),
+        newest=None if newest is None else wording.moment(newest - on.zero),
+    )
+
+
+# --- what happened, in order ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the timeline."""
+
+    order: int
+    when: str
+    kind: str
+    what: str
+    source: str
+    bad: bool = False
+
+
+def _timeline(record: Record, history: History, measured: Measured, on: series.Axis) -> list[Entry]:
+    """Machine and people together: activities, phases and notes."""
+    entries: list[Entry] = []
+    done = {(event.fault, event.n): event for event in history.of(Done)}
+    for intent in history.of(Intent):
+        end: Done | None = done.get((intent.fault, intent.n))
+        entries.append(
+            Entry(
+                intent.at,
+                wording.moment(intent.at - on.zero, end.at - on.zero if end else None),
+                "undo" if intent.undoing else "fault" if intent.breaks else "check",
+                intent.activity + _came_of(end),
+                intent.fault,
+                bad=end is None or not end.ok,
+            )
+        )
+    marks = {(mark.name, mark.window): mark for mark in history.of(Mark)}
+    for phase in measured.phases:
+        mark = marks.get((phase.name, phase.window))
+        what = phase.name.replace("_", " ")
+        told = phase.text or (mark.text if mark else "")
+        when = wording.moment(phase.window.lower - on.zero, phase.window.upper - on.zero)
+        entries.append(Entry(phase.window.lower, when, "phase", f"{what}: {told}" if told else what, phase.source))
+    entries += [
+        Entry(note.at, wording.moment(note.at - on.zero), "note", note.text, "journal") for note in history.of(Note)
+    ]
+    return sorted(entries, key=lambda entry: (entry.order, entry.kind, entry.what))
+
+
+def _came_of(end: Done | None) -> str:
+    if end is None:
+        return ": it never returned"
+    return "" if end.ok else f": failed: {end.error}"

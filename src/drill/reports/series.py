@@ -1,0 +1,248 @@
+"""
+What the pictures draw: samples and writes reduced to a few hundred shapes.
+
+Times are seconds since the fault (since the run began when there was none).
+Reducing never hides trouble: every failed and every unknown sample lies inside
+a stretch that is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from drill.assemble import percentile
+from drill.model import MILLISECOND, SECOND, Fate, History, Ledger, Measured, Outcome, Probe, Sample
+from drill.record import Record
+
+# Stretches are drawn in half pixels of a plot 760 pixels wide.
+COLUMNS = 1520
+BINS = 190
+# More shapes than this and a plot of writes draws segments instead.
+MOST_POINTS = 600
+MOST_SEGMENTS = 800
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """
+    The one time axis of all plots.
+
+    Attributes:
+        zero: Monotonic nanoseconds of second 0, the middle of t0, or where the run began.
+
+        first, last: Ends, in seconds.
+
+        faulty: The spans from a fault to the end of its undoing, in seconds.
+
+        label: What second 0 is.
+    """
+
+    zero: int
+    first: float
+    last: float
+    faulty: tuple[tuple[float, float], ...] = ()
+    label: str = "seconds since the fault"
+
+    def at(self, instant: int) -> float:
+        return (instant - self.zero) / SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Seconds during which something held."""
+
+    first: float
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """How long good answers took in one stretch, milliseconds; *segment* changes where answers are missing."""
+
+    at: float
+    p5: float
+    p50: float
+    p95: float
+    most: float
+    segment: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One attempted write and the set it belongs to: survived, lost, absent, recovered, refused or unread."""
+
+    id: int
+    at: float
+    fate: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Consecutive writes of one fate."""
+
+    fate: str
+    first: Write
+    last: Write
+
+
+def axis(record: Record, history: History, measured: Measured) -> Axis:
+    start = history.began.anchor.monotonic
+    end = history.ended.anchor.monotonic if history.ended else max(event.at for event in history.events)
+    zero, label = start, "seconds since the run began"
+    if measured.t0 is not None:
+        zero, label = (measured.t0.lower + measured.t0.upper) // 2, "seconds since the fault"
+    found = Axis(zero, 0, 0, label=label)
+    run_began = found.at(start)
+    faulty = []
+    for fault in record.faults:
+        if fault.injected_at is not None:
+            until = fault.restored_at.upper + run_began if fault.restored and fault.restored_at else found.at(end)
+            faulty.append((fault.injected_at.lower + run_began, until))
+    return Axis(zero, run_began, max(found.at(end), run_began + 0.001), tuple(faulty), label)
+
+
+def moment(sample: Sample) -> int:
+    """Where a sample counts: when it was sent, or should have been."""
+    return sample.sent if sample.sent is not None else sample.planned
+
+
+def ribbon(samples: Sequence[Sample], probe: Probe, slow_above_s: float | None, on: Axis) -> dict[str, list[Stretch]]:
+    """The stretches in which a probe's samples were ok, slow, failed and unknown; they may overlap by a column."""
+    limit = math.inf if slow_above_s is None else slow_above_s * SECOND
+    states: dict[str, set[int]] = {"ok": set(), "slow": set(), "failed": set(), "unknown": set()}
+    width = (on.last - on.first) / COLUMNS
+    ordered = sorted(samples, key=moment)
+    for n, sample in enumerate(ordered):
+        begins = moment(sample)
+        # A sample speaks for the time until the next one; where that is missing, for three periods at most.
+        following = moment(ordered[n + 1]) if n + 1 < len(ordered) else begins + probe.every
+        ends = min(following, begins + 3 * probe.every)
+        first = math.floor((on.at(begins) - on.first) / width)
+        last = max(first, math.ceil((on.at(ends) - on.first) / width) - 1)
+        state = sample.outcome.value
+        if sample.outcome is Outcome.OK and sample.ended is not None and sample.ended - sample.planned > limit:
+            states["ok"].update(range(first, last + 1))
+            state = "slow"
+        states[state].update(range(max(first, 0), min(last, COLUMNS - 1) + 1))
+    return {state: list(_stretches(columns, width, on)) for state, columns in states.items()}
+
+
+def _stretches(columns: Iterable[int], width: float, on: Axis) -> Iterable[Stretch]:
+    first = last = None
+    for column in sorted(columns):
+        if last is not None and column == last + 1:
+            last = column
+            continue
+        if first is not None and last is not None:
+            yield Stretch(on.first + first * width, on.first + (last + 1) * width)
+        first = last = column
+    if first is not None and last is not None:
+        yield Stretch(on.first + first * width, on.first + (last + 1) * width)
+
+
+def latency(samples: Sequence[Sample], probe: Probe, on: Axis) -> list[Quantiles]:
+    """How long good answers took over time, from when they were planned for."""
+    width = max((on.last - on.first) / BINS, 2 * probe.every / SECOND)
+    bins: dict[int, list[int]] = {}
+    for sample in samples:
+        if sample.outcome is Outcome.OK and sample.ended is not None:
+            bins.setdefault(int((on.at(sample.planned) - on.first) / width), []).append(sample.ended - sample.planned)
+    found: list[Quantiles] = []
+    segment, previous = 0, None
+    for number in sorted(bins):
+        if previous is not None and number > previous + 1:
+            segment += 1
+        previous = number
+        ordered = sorted(bins[number])
+
+        def at(share: float, ordered: list[int] = ordered) -> float:
+            return (percentile(ordered, share) or 0) / MILLISECOND
+
+        middle = on.first + (number + 0.5) * width
+        found.append(Quantiles(min(middle, on.last), at(0.05), at(0.5), at(0.95), ordered[-1] / MILLISECOND, segment))
+    return found
+
+
+def served(history: History, on: Axis) -> dict[str, list[Stretch]]:
+    """Who answered the judged probes, and when; empty when no answer tells."""
+    width = (on.last - on.first) / COLUMNS
+    columns: dict[str, set[int]] = {}
+    for name in history.plan.judged:
+        every = history.plan.probe(name).every
+        for sample in history.samples(name):
+            if sample.served_by is None or sample.outcome is not Outcome.OK:
+                continue
+            first = math.floor((on.at(moment(sample)) - on.first) / width)
+            last = math.ceil((on.at(moment(sample) + every) - on.first) / width)
+            columns.setdefault(sample.served_by, set()).update(range(max(first, 0), min(last, COLUMNS)))
+    return {server: list(_stretches(found, width, on)) for server, found in sorted(columns.items())}
+
+
+def writes(history: History, ledger: Ledger, on: Axis) -> list[Write]:
+    """Every write that was sent, by id."""
+    lost, absent, recovered = set(ledger.lost), set(ledger.absent), set(ledger.recovered)
+    known = ledger.survivors is not None
+
+    def fate(sample: Sample) -> str:
+        if not known:
+            return "refused" if sample.fate is Fate.REFUSED else "unread"
+        if sample.id in lost:
+            return "lost"
+        if sample.fate is Fate.UNKNOWN:
+            return "recovered" if sample.id in recovered else "absent" if sample.id in absent else "unread"
+        return "refused" if sample.fate is Fate.REFUSED else "survived"
+
+    found = [
+        Write(sample.id, on.at(moment(sample)), fate(sample))
+        for sample in history.samples(ledger.probe)
+        if sample.id is not None and sample.sent is not None
+    ]
+    return sorted(found, key=lambda write: write.id)
+
+
+def segments(found: Sequence[Write]) -> list[Segment]:
+    """Writes as runs of one fate; where they alternate too often, as one segment per fate and group of ids."""
+    runs = list(_runs(found, lambda write: write.fate))
+    if len(runs) <= MOST_SEGMENTS:
+        return [Segment(run[0].fate, run[0], run[-1]) for run in runs]
+    size = -(-len(found) // (MOST_SEGMENTS // 4))
+    coarse: list[Segment] = []
+    for begin in range(0, len(found), size):
+        group = found[begin : begin + size]
+        for fate in sorted({write.fate for write in group}):
+            members = [write for write in group if write.fate == fate]
+            coarse.append(Segment(fate, members[0], members[-1]))
+    return coarse
+
+
+def _runs(found: Sequence[Write], key: Callable[[Write], str]) -> Iterable[list[Write]]:
+    run: list[Write] = []
+    for write in found:
+        if run and key(run[-1]) != key(write):
+            yield run
+            run = []
+        run.append(write)
+    if run:
+        yield run
+
+
+def near(found: Sequence[Write], loss: tuple[float, float] | None, probe: Probe) -> list[Write]:
+    """
+    The writes around the fault, few enough to draw one by one.
+
+    All lost ones with as many again on both sides; without a loss, a second on
+    each side of the fault. Where that is too many, every n-th of each fate.
+    """
+    begin, end = loss or (0.0, 0.0)
+    room = max((end - begin) * 0.25, 25 * probe.every / SECOND, 0.25 if loss else 1.0)
+    close = [write for write in found if begin - room <= write.at <= end + room]
+    if len(close) <= MOST_POINTS:
+        return close
+    step = -(-len(close) // MOST_POINTS)
+    kept: list[Write] = []
+    for run in _runs(close, lambda write: write.fate):
+        # The first and the last of each run stay: the edges are what people look for.
+        kept += [write for n, write in enumerate(run) if n % step == 0 or n == len(run) - 1]
+    return kept if len(kept) <= 2 * MOST_POINTS else kept[:: -(-len(kept) // MOST_POINTS)]
