@@ -79,6 +79,15 @@ def with_secrets_referred(document: Document) -> Document:
     return result
 
 
+def refers_to_its_file(document: Document) -> bool:
+    """Whether a secret stands in the experiment's own file."""
+    return any(
+        isinstance(entry, dict) and entry.get("type") == "experiment"
+        for entries in section(document, "secrets").values()
+        for entry in (entries.values() if isinstance(entries, dict) else ())
+    )
+
+
 # --- variables ---------------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,7 @@ class ChaosToolkitEngine:
             for name in doc.needed_variables(document, fault.arguments)
             if name not in os.environ
         ]
-        missing += _missing_parts(document, Path.cwd())
+        missing += _missing_parts(document, os.getcwd(), fault.file)
         if missing:
             raise EnvironmentFault(f"{fault.file or fault.name} cannot be carried out here: {'; '.join(missing)}")
         task = _task(fault, doc.only_undo(document), undoing=True)
@@ -92,6 +93,7 @@ class ChaosToolkitEngine:
         task = task_from(undo.data["task"])
         rollbacks = doc.section(task.document, "rollbacks")
         troubles: list[str] = []
+        failed: set[int] = set()
         while task.start < len(rollbacks):
             listening = _Rollbacks(task.start)
             try:
@@ -99,16 +101,19 @@ class ChaosToolkitEngine:
             except Stopped as stopped:
                 # One that hangs or takes the process with it does not stop the rest.
                 troubles += [*listening.troubles, str(stopped)]
-                at = stopped.index
-                task = msgspec.structs.replace(task, start=len(rollbacks) if at is None else at + 1)
-                listening.failed.add(at if at is not None else task.start)
+                # Without an index it had not come to the first yet: nothing would be different a second time.
+                ended_at = range(task.start, len(rollbacks)) if stopped.index is None else [stopped.index]
+                failed |= listening.failed | set(ended_at)
+                task = msgspec.structs.replace(task, start=max(ended_at) + 1)
             else:
                 troubles += listening.troubles
+                failed |= listening.failed
                 break
         if troubles:
+            by_hand = [activity for index, activity in enumerate(rollbacks) if index in failed]
             raise FaultLeftInPlace(
                 f"{undo.fault} could not be undone: {'; '.join(troubles)}",
-                instructions=undo.instructions,
+                instructions=doc.instructions(task.document, by_hand or None),
             )
 
 
@@ -243,6 +248,24 @@ def _conversation(task: wire.Task, gate: Gate, lab: str | None, hear: Any) -> Co
     return Conversation(task=task, gate=gate, environment=environment, scrubber=scrubber, hear=hear)
 
 
-def _missing_parts(document: dict[str, Any], folder: Path) -> list[str]:
-    """Modules, functions and programs that are not here, found without importing anything."""
-    return []
+def _missing_parts(document: dict[str, Any], folder: str, file: str) -> list[str]:
+    """Modules, functions, programs and files that are not here, found without importing anything."""
+    from drill.spec.experiment import modules
+
+    missing = []
+    if doc.refers_to_its_file(document) and not os.path.isfile(file):
+        missing.append(f"its secrets are written in {file or 'its file'}, which is not found from here")
+    for activity in doc.activities(document):
+        by = doc.provider(activity)
+        if by.get("type") == "python":
+            module, name = str(by.get("module")), str(by.get("func"))
+            known = modules.find(module, name, folder).known
+            if known is modules.Known.NO_MODULE:
+                missing.append(f"the module {module} is not installed here")
+            elif known is modules.Known.NO_FUNCTION:
+                missing.append(f"the module {module} has no function {name}")
+        elif by.get("type") == "process":
+            path = str(by.get("path"))
+            if "${" not in path and shutil.which(os.path.expanduser(path)) is None:
+                missing.append(f"the program {path} is not on this machine's PATH")
+    return list(dict.fromkeys(missing))

@@ -237,9 +237,6 @@ class Runner:
         from chaoslib.secret import HAS_HVAC, load_secrets
 
         known: dict[str, str] = {}
-        for variable in doc.secret_variables(self.document, self.task.arguments):
-            if variable in os.environ:
-                known[variable] = os.environ[variable]
         for target, entries in doc.section(self.document, "secrets").items():
             self.secrets[target] = {}
             for key, entry in entries.items() if isinstance(entries, dict) else ():
@@ -259,6 +256,9 @@ class Runner:
         for name, value in self.configuration.items():
             if doc.is_secret_name(name) and isinstance(value, (str, bytes)):
                 known.update(_texts(name, value))
+        for variable in doc.secret_variables(self.document, self.task.arguments):
+            if variable in os.environ:
+                known.setdefault(variable, os.environ[variable])
         self.scrubber = Scrubber(known)
 
     def _from_file(self, entry: dict[str, Any]) -> Any:
