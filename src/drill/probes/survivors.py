@@ -1,0 +1,62 @@
+"""When the ids read back may be believed: two readings that agree."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from drill.clock import Clock
+from drill.errors import EnvironmentFault
+from drill.model import SECOND, SurvivorRead
+from drill.probes import Prober
+
+# Both from measurement.md, section 6: what was still arriving between two readings shows in the second.
+APART = 2 * SECOND
+LIMIT = 60 * SECOND
+
+
+async def settle(
+    prober: Prober,
+    first: int,
+    last: int,
+    clock: Clock,
+    *,
+    agree: int | None = None,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    apart: int = APART,
+    limit: int = LIMIT,
+) -> AsyncIterator[SurvivorRead]:
+    """
+    Read the ids from *first* to *last* back until two readings in a row, begun *apart* nanoseconds apart, agree.
+
+    Ids beyond *agree* may still be on their way (the writer goes on meanwhile), so they need not agree.
+
+    Yields every reading as it ends, failed ones too; it stops after the
+    agreeing one, or with the last reading begun within *limit*. A reading that
+    hangs is cut off at the limit.
+    """
+    began = clock.now()
+    before: tuple[int, ...] | None = None
+    while True:
+        read = await _read(prober, first, last, clock, began + limit)
+        yield read
+        seen = None if read.ids is None else tuple(id for id in read.ids if agree is None or id <= agree)
+        if seen is not None and seen == before:
+            return
+        before = seen
+        wait = max(0, read.sent + apart - clock.now())
+        if clock.now() + wait >= began + limit:
+            return
+        await sleep(wait / SECOND)
+
+
+async def _read(prober: Prober, first: int, last: int, clock: Clock, until: int) -> SurvivorRead:
+    sent = clock.now()
+    try:
+        async with asyncio.timeout(max(0.0, (until - sent) / SECOND)):
+            ids, source = await prober.survivors(first, last)
+    except EnvironmentFault as error:
+        return SurvivorRead(sent=sent, ended=clock.now(), error=str(error))
+    except TimeoutError:
+        return SurvivorRead(sent=sent, ended=clock.now(), error="the survivors could not be read in time")
+    return SurvivorRead(sent=sent, ended=clock.now(), ids=tuple(ids), source=source)
