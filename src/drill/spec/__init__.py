@@ -211,7 +211,7 @@ class _Reader:
         if self.lab is None:
             return
         try:
-            self.endpoints = tuple(plugins.load("lab", self.lab).ENDPOINTS)
+            self.endpoints = tuple(plugins.load("lab", self.lab).endpoints)
         except EnvironmentFault as error:
             known = sorted(plugins.installed("lab"))
             self.problems.error(error.args[0], at, suggest(self.lab, known) if self.lab not in known else error.hint)

@@ -237,7 +237,9 @@ class Choice:
     def read(self, node: Node, name: str, problems: Problems) -> Any:
         if node.value in self.words and isinstance(node.value, str):
             return node.value
-        return _refuse(self, node, name, problems, suggest(node.value, self.words))
+        near = suggest(node.value, self.words) or ""
+        # The message lists the words already.
+        return _refuse(self, node, name, problems, near if near.startswith("did you mean") else None)
 
     def schema(self) -> dict[str, Any]:
         return {"enum": list(self.words)}
@@ -349,8 +351,8 @@ class Table:
     def read(self, node: Node, name: str, problems: Problems) -> Any:
         if node.kind != "mapping":
             return _refuse(self, node, name, problems)
-        _refuse_duplicates(node, problems)
         before = len(problems.errors)
+        _refuse_duplicates(node, problems)
         known = {key.name: key for key in self.keys}
         values = {key.name: key.default for key in self.keys}
         given = set()

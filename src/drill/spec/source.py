@@ -26,6 +26,8 @@ LARGEST = 4 * 1024 * 1024  # bytes; a drill is a page, not a database
 DEEPEST = 100  # nesting
 MOST = 200_000  # nodes after aliases are followed: bounds a "billion laughs" file
 
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+
 Kind = Literal["mapping", "list", "scalar"]
 
 
@@ -185,6 +187,8 @@ class _Yaml:
             raise SpecError(f"the file is nested deeper than {DEEPEST} levels", at=at)
         if id(node) in above:
             raise SpecError("this alias contains itself", at=at)
+        if not isinstance(node, ScalarNode) and node.tag not in _PLAIN_TAGS:
+            raise SpecError(f"{node.tag} is not plain data", at=at, hint="remove the tag that begins with !")
         inside = (*above, id(node))
         if isinstance(node, ScalarNode):
             return Node("scalar", self._scalar(node, at), at, quoted=node.style in ("'", '"'))
