@@ -1,0 +1,213 @@
+"""PostgreSQL probes against real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from drill.errors import EnvironmentFault
+from drill.model import Fate, Outcome
+from drill.probes import Answer
+from drill.probes.postgres import PostgresProbe
+from tests.probes.asking import ask, opened, sampling, until
+from tests.probes.servers import closed_port, serving
+from tests.probes.stores import Postgres, postgres, replica
+
+pytestmark = pytest.mark.lab
+
+LEDGER = {"table": "ledger", "create": True}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with postgres(tmp_path_factory.mktemp("postgres")) as started:
+        yield started
+
+
+@pytest.mark.parametrize(
+    ("query", "expect", "seen"),
+    [
+        (None, None, Answer(Outcome.OK, value=1)),
+        ("SELECT 2 WHERE false", {"rows": 0}, Answer(Outcome.OK)),
+        ("SELECT 2", {"rows": 0}, Answer(Outcome.FAILED, "1 rows", value=2)),
+        ("SELECT 2 WHERE false", {"value": 2}, Answer(Outcome.FAILED, "no row")),
+        ("SELECT count(*) FROM generate_series(1, 3)", {"value": 3}, Answer(Outcome.OK, value=3)),
+        ("SELECT 'east'", {"value": "east"}, Answer(Outcome.OK)),
+        ("SELECT false", {"value": True}, Answer(Outcome.FAILED, "value false")),
+        ("SELECT 1.5::numeric", {"at_most": 1.5}, Answer(Outcome.OK, value=1.5)),
+        ("SELECT 0.25", {"at_least": 1}, Answer(Outcome.FAILED, "value 0.25", value=0.25)),
+        ("SELECT NULL", {"at_most": 1}, Answer(Outcome.FAILED, "value null is not a number")),
+        ("SELECT 1/0", None, Answer(Outcome.FAILED, "22012 division by zero")),
+    ],
+)
+async def test_the_answer_to_a_query_decides(server: Postgres, query: str, expect: dict, seen: Answer) -> None:
+    """Value, rows and limits are compared, and a number is kept."""
+    assert await ask(PostgresProbe, dsn=server.dsn, query=query, expect=expect) == seen
+
+
+async def test_ids_are_written_and_read_back(server: Postgres) -> None:
+    """Each acknowledged id is there, read from the writable server, and the answer says who took it."""
+    async with opened(PostgresProbe, dsn=server.dsn, write={"table": "public.kept", "create": True}) as prober:
+        answers = [await prober.sample(id) for id in (3, 4, 5)]
+        duplicate = await prober.sample(4)
+        survivors = await prober.survivors(4, 9)
+
+    who = f"127.0.0.1:{server.port} timeline 1"
+    assert answers == [Answer(Outcome.OK, served_by=who, fate=Fate.ACKNOWLEDGED)] * 3
+    assert (duplicate.fate, duplicate.detail) == (
+        Fate.REFUSED,
+        '23505 duplicate key value violates unique constraint "kept_pkey"',
+    )
+    assert survivors == ([4, 5], who)
+
+
+@pytest.mark.parametrize(
+    ("setting", "detail"),
+    [
+        ("-c default_transaction_read_only=on", "25006 cannot execute INSERT in a read-only transaction"),
+        ("-c statement_timeout=1 -c lock_timeout=0", None),
+    ],
+)
+async def test_an_error_before_the_commit_is_known_not_applied(
+    server: Postgres, setting: str, detail: str | None
+) -> None:
+    """A read-only server refuses the write; nothing of it is left."""
+    server.sql("CREATE TABLE IF NOT EXISTS refused (id bigint PRIMARY KEY DEFAULT 1 CHECK (pg_sleep(0.1) IS NOT NULL))")
+    dsn = f"{server.dsn}&options={setting.replace(' ', '%20').replace('=', '%3D')}"
+    answer = await ask(PostgresProbe, 1, dsn=dsn, write={"table": "refused"})
+
+    assert (answer.outcome, answer.fate) == (Outcome.FAILED, Fate.REFUSED)
+    assert detail is None or answer.detail == detail
+    assert server.sql("SELECT count(*) FROM refused") == "0"
+
+
+async def test_nobody_there_is_known_not_applied() -> None:
+    """A refused connection took no write."""
+    dsn = f"postgresql://postgres:s3cr3t@127.0.0.1:{closed_port()}/postgres?sslmode=disable"
+
+    assert await ask(PostgresProbe, 1, dsn=dsn, write={"table": "ledger"}) == Answer(
+        Outcome.FAILED, "connection refused", fate=Fate.REFUSED
+    )
+
+
+async def test_a_killed_backend_leaves_the_write_unknown(server: Postgres) -> None:
+    """When the session is ended while the write runs, the commit may or may not have come first."""
+    server.sql("CREATE TABLE IF NOT EXISTS slow (id bigint PRIMARY KEY CHECK (pg_sleep(3) IS NOT NULL))")
+    async with opened(PostgresProbe, dsn=server.dsn, write={"table": "slow"}) as prober:
+        write = asyncio.create_task(prober.sample(1))
+        kill = (
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            "WHERE query LIKE 'INSERT INTO \"slow\"%' AND state = 'active'"
+        )
+        while await asyncio.to_thread(server.sql, kill) == "0":
+            assert not write.done()
+        answer = await write
+
+    assert (answer.outcome, answer.fate) == (Outcome.FAILED, Fate.UNKNOWN)
+
+
+async def test_a_success_that_no_standby_confirmed_is_unknown(server: Postgres) -> None:
+    """COMMIT with the warning that waiting for the synchronous standby was cancelled is no acknowledgement."""
+    async with opened(PostgresProbe, dsn=server.dsn, write={"table": "synced", "create": True}) as prober:
+        server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        server.sql("SELECT pg_reload_conf()")
+        try:
+            write = asyncio.create_task(prober.sample(1))
+            cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+            while await asyncio.to_thread(server.sql, cancel) == "0":
+                assert not write.done()
+            answer = await write
+        finally:
+            server.sql("ALTER SYSTEM RESET synchronous_standby_names")
+            server.sql("SELECT pg_reload_conf()")
+
+        assert answer == Answer(
+            Outcome.FAILED,
+            "committed, but the wait for synchronous replication was cancelled",
+            f"127.0.0.1:{server.port} timeline 1",
+            Fate.UNKNOWN,
+        )
+        assert (await prober.survivors(1, 1))[0] == [1]
+
+
+async def test_a_frozen_server_fails_at_the_deadline_and_comes_back(server: Postgres) -> None:
+    """While PostgreSQL is frozen writes fail at their deadline and are unknown; thawed, it is good at once."""
+    async with sampling(
+        PostgresProbe, every=50, ids=itertools.count(1), dsn=server.dsn, connection="pooled", write=LEDGER
+    ) as (sampler, seen):
+        await until(sampler, Outcome.OK)
+        with server.frozen():
+            await until(sampler, Outcome.FAILED, times=12)
+        await until(sampler, Outcome.OK)
+    async with opened(PostgresProbe, dsn=server.dsn, write=LEDGER) as prober:
+        survivors, _ = await prober.survivors(1, 10**6)
+
+    failed = [sample for sample in seen if sample.outcome is Outcome.FAILED]
+    assert {(sample.detail, sample.fate) for sample in failed} == {("no answer within 300 ms", Fate.UNKNOWN)}
+    assert {sample.id for sample in seen if sample.fate is Fate.ACKNOWLEDGED} <= set(survivors)
+    assert server.sql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'INSERT%' AND state = 'active'") == "0"
+
+
+async def test_giving_up_on_a_server_asks_nothing_more_of_it() -> None:
+    """At the deadline the connection is dropped; no second one is made to ask for a cancellation."""
+    connections = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        await reader.read()
+        writer.close()
+
+    async with serving(accept) as port:
+        dsn = f"postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable"
+        async with sampling(PostgresProbe, every=100, deadline=200, dsn=dsn) as (sampler, seen):
+            await until(sampler, Outcome.FAILED)
+
+    assert len(connections) == len(seen)
+
+
+async def test_of_several_hosts_a_frozen_one_does_not_hide_the_others(server: Postgres, tmp_path: Path) -> None:
+    """Hosts are tried in turn, each for its share of the deadline, and only the writable one will do."""
+    with replica(server, tmp_path, "west") as standby:
+        hosts = f"127.0.0.1:{standby.port},127.0.0.1:{server.port}"
+        dsn = f"postgresql://postgres@{hosts}/postgres?sslmode=disable&target_session_attrs=read-write"
+        query = {"dsn": dsn, "query": "SELECT 1", "served_by": True}
+
+        by_role = await ask(PostgresProbe, **query)
+        with standby.frozen():
+            past_frozen = await ask(PostgresProbe, **query)
+        on_standby = await ask(PostgresProbe, dsn=standby.dsn, served_by=True)
+        nobody = await ask(PostgresProbe, **{**query, "dsn": f"{standby.dsn}&target_session_attrs=read-write"})
+
+    assert by_role == past_frozen == Answer(Outcome.OK, served_by=f"127.0.0.1:{server.port} timeline 1", value=1)
+    assert on_standby.served_by == f"127.0.0.1:{standby.port} standby"
+    assert nobody == Answer(Outcome.FAILED, "no host is what target_session_attrs asks for")
+
+
+async def test_survivors_come_from_the_newest_timeline(server: Postgres, tmp_path: Path) -> None:
+    """After a promotion the old primary still takes writes; what survives is what the new one holds."""
+    with replica(server, tmp_path, "west") as standby:
+        dsn = f"postgresql://postgres@127.0.0.1:{server.port},127.0.0.1:{standby.port}/postgres?sslmode=disable"
+        async with opened(PostgresProbe, dsn=dsn, write={"table": "both", "create": True}) as prober:
+            await prober.sample(1)
+            lag = f"SELECT pg_last_wal_replay_lsn() >= '{server.sql('SELECT pg_current_wal_lsn()')}'"
+            while await asyncio.to_thread(standby.sql, lag) != "t":
+                continue
+            standby.sql("SELECT pg_promote()")
+            late = await prober.sample(2)
+            survivors = await prober.survivors(1, 9)
+
+    assert late == Answer(Outcome.OK, served_by=f"127.0.0.1:{server.port} timeline 1", fate=Fate.ACKNOWLEDGED)
+    assert survivors == ([1], f"127.0.0.1:{standby.port} timeline 2")
+
+
+async def test_a_ledger_that_cannot_be_made_is_told_without_the_password() -> None:
+    """A probe that cannot begin says why, and the DSN is not in it."""
+    dsn = f"postgresql://postgres:s3cr3t@127.0.0.1:{closed_port()}/postgres?sslmode=disable"
+    with pytest.raises(EnvironmentFault) as refused:
+        await ask(PostgresProbe, 1, dsn=dsn, write=LEDGER)
+
+    assert str(refused.value) == "the table ledger cannot be created: connection refused"
