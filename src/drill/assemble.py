@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from drill import limits, wording
+from drill.measure import measure
 from drill.model import (
     SECOND,
     Bounds,
@@ -61,6 +62,7 @@ from drill.record import (
     Record,
     StepRecord,
 )
+from drill.verdict import faults_in_place, judge
 
 # Ids shown of each set of the ledger: enough to look them up in the store, few enough to read.
 EXAMPLES = 10
@@ -75,9 +77,6 @@ def assemble(history: History, *, attachments: Sequence[Artifact] = ()) -> Recor
     *attachments* are the run's own files (journal, foreign reports) with their
     digests, as whoever read them from disk found them.
     """
-    from drill.measure import measure
-    from drill.verdict import judge
-
     measured = measure(history)
     return compose(history, measured, judge(history, measured), attachments=attachments)
 
@@ -96,6 +95,7 @@ def compose(
         system=plan.system,
         result=judgement.result.value,
         reason=judgement.reason,
+        cause=(ended.cause or None) if ended else "crash",
         exit_code=judgement.result.exit_code,
         started_at=utc(began.anchor.wall),
         ended_at=utc(ended.anchor.wall) if ended else None,
@@ -462,16 +462,14 @@ def _planned(step: Step) -> str:
 
 
 def instructions(history: History) -> list[str]:
-    """What a person must do now: only for faults that were begun and not verifiably undone."""
+    """What a person must do now: only for faults that may still be in place."""
     last: dict[str, Restored] = {event.fault: event for event in history.of(Restored)}
-    begun = {event.fault for event in history.of(Intent) if event.breaks and not event.undoing}
     undo = {event.undo.fault: event.undo for event in history.of(Prepared)}
     found: list[str] = []
-    for fault in sorted(begun):
-        restored = last.get(fault)
-        if restored is None or not restored.verified:
-            told = (restored.instructions if restored else ()) or (undo[fault].instructions if fault in undo else ())
-            found += told or (f"Undo {fault} by hand, or run: drill restore {history.began.run_id}",)
+    for fault in faults_in_place(history):
+        told = last[fault].instructions if fault in last else ()
+        told = told or (undo[fault].instructions if fault in undo else ())
+        found += told or (f"Undo {fault} by hand, or run: drill restore {history.began.run_id}",)
     return found
 
 

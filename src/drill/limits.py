@@ -9,12 +9,10 @@ from drill.model import (
     Effect,
     History,
     Injected,
-    Intent,
     Judgement,
     Ledger,
     Measured,
     Outcome,
-    Restored,
     Result,
     Sample,
     StepBegan,
@@ -22,6 +20,7 @@ from drill.model import (
     StepKind,
     Verdict,
 )
+from drill.verdict import faults_in_place
 
 
 class Unmeasured:
@@ -97,11 +96,8 @@ def _faults(history: History, measured: Measured) -> Iterator[str]:
     for event in history.of(Injected):
         for found in event.injection.failed:
             yield f"{event.fault} found amiss: {found}"
-    begun = {event.fault for event in history.of(Intent) if event.breaks and not event.undoing}
-    last: dict[str, Restored] = {event.fault: event for event in history.of(Restored)}
-    for fault in sorted(begun):
-        if fault not in last or not last[fault].verified:
-            yield f"It is not proved that {fault} was undone."
+    for fault in faults_in_place(history):
+        yield f"It is not proved that {fault} was undone."
 
 
 def _seeing(history: History, measured: Measured) -> Iterator[str]:

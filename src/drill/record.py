@@ -207,6 +207,7 @@ class Record(Field, frozen=True):
     system: str
     result: str
     reason: str
+    cause: str | None
     exit_code: int
     started_at: str
     ended_at: str | None

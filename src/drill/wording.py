@@ -99,7 +99,10 @@ def bounds(found: Bounds | None, measure: Measure = Measure.RTO) -> str:
 
 def moment(lower: int, upper: int | None = None) -> str:
     """An instant as seconds from the fault, rounded outwards: "+21.92…22.05 s", "−10 s"."""
-    first, last = _rounded(lower, SECOND // 100, False), _rounded(lower if upper is None else upper, SECOND // 100, True)
+    first, last = (
+        _rounded(lower, SECOND // 100, False),
+        _rounded(lower if upper is None else upper, SECOND // 100, True),
+    )
     if upper is None:
         last = first = _rounded(lower, SECOND // 100, None)
     if first == last:
@@ -148,7 +151,7 @@ def plural(n: int, one: str, many: str | None = None) -> str:
 def _scale(ns: int) -> tuple[str, int]:
     """The unit a duration is said in, and the smallest step shown, in nanoseconds."""
     if 0 < ns < MILLISECOND:
-        return "ms", 1_000
+        return "ms", 10_000
     if 0 < ns < 10 * MILLISECOND:
         return "ms", 100_000
     if 0 < ns < SECOND:

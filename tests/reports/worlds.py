@@ -221,7 +221,7 @@ def unsafe() -> History:
     story = Story(
         completion=Completion.UNSAFE,
         verified=False,
-        reason="region-outage may still be in place: postgres of east did not come back",
+        reason="postgres of east did not come back",
         ends=60.5,
     )
     return region_failover(story)

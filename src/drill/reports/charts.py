@@ -13,16 +13,21 @@ from dataclasses import asdict
 from typing import Any
 
 from drill import wording
-from drill.model import Bounds, Measure, Phase
+from drill.model import Bounds, Phase
 from drill.reports import theme
 from drill.reports.series import Axis, Quantiles, Segment, Stretch, Write
 from drill.reports.text import clean
 
-WIDTH = 760
-LEFT = 132
-RIGHT = 26
+WIDTH = 850
+BULLET = 220
+LEFT = 122
+RIGHT = 24
 
 Spec = dict[str, Any]
+
+TICK: Spec = {"type": "tick", "orient": "vertical", "thickness": 2, "opacity": 1}
+# Where no upper bound is known.
+ARROW: Spec = {"type": "point", "shape": "triangle-right", "filled": True, "size": 260, "opacity": 1}
 
 # Failed is the darkest and the tallest, slow a lower half, unknown a notch: told apart without colour, too.
 LANE = {"ok": (0.18, 0.82), "slow": (0.5, 0.82), "failed": (0.06, 0.94), "unknown": (0.3, 0.5)}
@@ -38,26 +43,25 @@ FATES = {
 }
 
 
-def _chart(layers: Sequence[Spec], *, height: int, width: int = WIDTH, left: int = LEFT, **more: Any) -> Spec:
-    padding = {"left": left, "right": RIGHT, "top": more.pop("top", 8), "bottom": more.pop("bottom", 8)}
+def _chart(
+    layers: Sequence[Spec], *, height: int, width: int = WIDTH, padding: Mapping[str, int] | None = None
+) -> Spec:
     return {
         "width": width,
         "height": height,
         # Sizes that do not depend on labels keep the time axes of all pictures aligned.
         "autosize": {"type": "none"},
-        "padding": padding,
+        "padding": padding or {"left": LEFT, "right": RIGHT, "top": 8, "bottom": 44},
         "layer": list(layers),
-        **more,
     }
 
 
-def _x(on: Axis, field: str = "first", *, labelled: bool = True) -> Spec:
-    axis: Spec | None = {"title": on.label, "grid": True, "tickCount": 10} if labelled else {"title": None, "labels": False}
+def _x(on: Axis, field: str = "first") -> Spec:
     return {
         "field": field,
         "type": "quantitative",
         "scale": {"domain": [on.first, on.last], "nice": False, "zero": False},
-        "axis": axis,
+        "axis": {"title": on.label, "grid": True, "tickCount": 10},
     }
 
 
@@ -65,7 +69,7 @@ def _data(rows: Sequence[Mapping[str, Any]]) -> Spec:
     return {"values": list(rows)}
 
 
-def _fault_span(on: Axis, **x: Any) -> list[Spec]:
+def _fault_span(on: Axis) -> list[Spec]:
     """The time from the fault to the end of its undoing, shaded, with the fault itself as a line."""
     if not on.faulty:
         return []
@@ -74,12 +78,12 @@ def _fault_span(on: Axis, **x: Any) -> list[Spec]:
         {
             "data": _data(spans),
             "mark": {"type": "rect", "color": theme.FAULT, "opacity": 0.09},
-            "encoding": {"x": _x(on, **x), "x2": {"field": "last"}},
+            "encoding": {"x": _x(on), "x2": {"field": "last"}},
         },
         {
             "data": _data(spans),
             "mark": {"type": "rule", "color": theme.FAULT, "strokeWidth": 1.5, "strokeDash": [5, 3]},
-            "encoding": {"x": _x(on, **x)},
+            "encoding": {"x": _x(on)},
         },
     ]
 
@@ -87,7 +91,7 @@ def _fault_span(on: Axis, **x: Any) -> list[Spec]:
 # --- the verdict: bounds against target -------------------------------------------------------------------------------
 
 
-def bullet(found: Bounds | None, target: int, verdict: str, measure: Measure) -> Spec:
+def bullet(found: Bounds | None, target: int, verdict: str) -> Spec:
     """One objective: the allowed range, the target as a line, what was measured as a bar from lower to upper."""
     ends = [target * 1.25] + ([found.lower * 1.2, (found.upper or 0) * 1.12] if found else [])
     most = max([*ends, 1.0])
@@ -107,7 +111,7 @@ def bullet(found: Bounds | None, target: int, verdict: str, measure: Measure) ->
     if found is not None:
         upper = most if found.upper is None else found.upper
         # At least three pixels, so that an exact value shows.
-        thin = most * 3 / 320
+        thin = most * 3 / BULLET
         middle = (found.lower + upper) / 2
         first, last = (found.lower, upper) if upper - found.lower > thin else (middle - thin / 2, middle + thin / 2)
         first = max(first, 0)
@@ -116,31 +120,18 @@ def bullet(found: Bounds | None, target: int, verdict: str, measure: Measure) ->
             layers.append(
                 {
                     "data": _data([{"first": most}]),
-                    "mark": {"type": "point", "shape": "triangle-right", "filled": True, "size": 260, "color": colour, "opacity": 1},
+                    "mark": ARROW | {"color": colour},
                     "encoding": {"x": {"field": "first", **x}, "y": {"value": 17}},
                 }
             )
-    said = wording.duration(target) if measure not in wording.COUNTS | {Measure.ERROR_RATIO} else ""
-    said = wording.ratio(target) if measure is Measure.ERROR_RATIO else said or wording.count(target)
-    layers += [
+    layers.append(
         {
             "data": _data([{"first": target}]),
             "mark": {"type": "rule", "color": theme.MARK, "strokeWidth": 2.5},
-            "encoding": {"x": {"field": "first", **x}, "y": {"value": 2}, "y2": {"value": 32}},
-        },
-        {
-            "data": _data([{"first": target, "text": f"target {said}"}]),
-            "mark": {
-                "type": "text",
-                "baseline": "top",
-                "align": "left" if target < most * 0.2 else "center",
-                "color": theme.MUTED,
-                "fontSize": 11,
-            },
-            "encoding": {"x": {"field": "first", **x}, "y": {"value": 36}, "text": {"field": "text"}},
-        },
-    ]
-    return _chart(layers, width=320, height=48, left=8, top=2, bottom=2)
+            "encoding": {"x": {"field": "first", **x}, "y": {"value": 1}, "y2": {"value": 33}},
+        }
+    )
+    return _chart(layers, width=BULLET, height=34, padding={"left": 4, "right": 10, "top": 1, "bottom": 1})
 
 
 # --- over time --------------------------------------------------------------------------------------------------------
@@ -160,7 +151,7 @@ def lanes(phases: Sequence[Phase], on: Axis) -> Spec:
                 "first": first,
                 "last": last,
                 "middle": (first + last) / 2,
-                "text": f"   {said}" if right else f"{said}   ",
+                "text": said,
                 "right": right,
             }
         )
@@ -181,7 +172,7 @@ def lanes(phases: Sequence[Phase], on: Axis) -> Spec:
             *(
                 {
                     "data": data,
-                    "mark": {"type": "tick", "orient": "vertical", "color": theme.LINE, "thickness": 2, "size": 16, "opacity": 1},
+                    "mark": TICK | {"color": theme.LINE, "size": 16},
                     "encoding": {"x": _x(on, end), "y": y},
                 }
                 for end in ("first", "last")
@@ -190,14 +181,13 @@ def lanes(phases: Sequence[Phase], on: Axis) -> Spec:
                 {
                     "data": data,
                     "transform": [{"filter": f"datum.right === {'true' if side == 'last' else 'false'}"}],
-                    "mark": {"type": "text", "align": align, "fontSize": 12, "color": theme.INK},
+                    "mark": {"type": "text", "align": align, "dx": 9 if align == "left" else -9, "fontSize": 12},
                     "encoding": {"x": _x(on, side), "y": y, "text": {"field": "text"}},
                 }
                 for side, align in (("last", "left"), ("first", "right"))
             ),
         ],
         height=max(height, 28),
-        bottom=44,
     )
 
 
@@ -230,7 +220,7 @@ def ribbons(found: Mapping[str, Mapping[str, Sequence[Stretch]]], on: Axis) -> S
                 "encoding": {"x": _x(on), "x2": {"field": "last"}, "y": _rows_of(names), "y2": {"field": "y2"}},
             }
         )
-    return _chart([*_fault_span(on), *layers, *_fault_span(on)[1:]], height=34 * max(len(names), 1), bottom=44)
+    return _chart([*_fault_span(on), *layers, *_fault_span(on)[1:]], height=34 * max(len(names), 1))
 
 
 def _rows_of(names: Sequence[str]) -> Spec:
@@ -250,8 +240,8 @@ def _rows_of(names: Sequence[str]) -> Spec:
 
 def _quoted(text: str) -> str:
     """Text as a literal of Vega's expression language: nothing in it can end the literal."""
-    escaped = "".join(character if character.isalnum() or character in " -_." else f"\\u{ord(character):04x}" for character in text if ord(character) <= 0xFFFF)
-    return f"'{escaped}'"
+    units = memoryview(text.encode("utf-16-le", "replace")).cast("H")
+    return "'" + "".join(f"\\u{unit:04x}" for unit in units) + "'"
 
 
 def latency(found: Sequence[Quantiles], failed: Sequence[Stretch], deadline_ms: float, on: Axis) -> Spec:
@@ -304,7 +294,7 @@ def latency(found: Sequence[Quantiles], failed: Sequence[Stretch], deadline_ms: 
             },
         },
     ]
-    return _chart(layers, height=130, bottom=44)
+    return _chart(layers, height=120)
 
 
 def _decades(low: float, high: float) -> list[float]:
@@ -324,7 +314,7 @@ def servers(found: Mapping[str, Sequence[Stretch]], on: Axis) -> Spec:
         "mark": {"type": "rect", "color": theme.LINE, "clip": True},
         "encoding": {"x": _x(on), "x2": {"field": "last"}, "y": _rows_of(names), "y2": {"field": "y2"}},
     }
-    return _chart([*_fault_span(on), layer], height=30 * len(names), bottom=44)
+    return _chart([*_fault_span(on), layer], height=30 * len(names))
 
 
 # --- the ledger -------------------------------------------------------------------------------------------------------
@@ -352,7 +342,7 @@ def ledger(found: Sequence[Segment], on: Axis) -> Spec:
         }
         for fate, (colour, _, weight) in FATES.items()
     ]
-    return _chart([*_fault_span(on), *layers], height=200, bottom=44)
+    return _chart([*_fault_span(on), *layers], height=200)
 
 
 def around(found: Sequence[Write], on: Axis, loss: tuple[float, float] | None, said: str) -> Spec:
@@ -382,7 +372,7 @@ def around(found: Sequence[Write], on: Axis, loss: tuple[float, float] | None, s
         )
     if loss is not None:
         layers += _loss(loss, said, high + room * 0.45, high + room * 0.85, window, y)
-    return _chart(layers, height=240, bottom=44)
+    return _chart(layers, height=240)
 
 
 def _loss(loss: tuple[float, float], said: str, at: float, text_at: float, window: Axis, y: Spec) -> list[Spec]:
@@ -398,7 +388,7 @@ def _loss(loss: tuple[float, float], said: str, at: float, text_at: float, windo
         *(
             {
                 "data": data,
-                "mark": {"type": "tick", "orient": "vertical", "color": theme.FAILED, "thickness": 2, "size": 14, "opacity": 1},
+                "mark": TICK | {"color": theme.FAILED, "size": 14},
                 "encoding": {"x": _x(window, side), "y": height},
             }
             for side in ("first", "last")

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from drill import wording
 from drill.measure import measure
-from drill.model import Done, History, Intent, Ledger, Mark, Measure, Measured, Note, Result
+from drill.model import Done, History, Intent, Ledger, Mark, Measure, Measured, Note, Phase, Result
 from drill.record import Instant, ProbeRecord, Record
 from drill.reports import charts, series, svg, text, theme
 
@@ -34,23 +34,27 @@ class HtmlFormat:
 def page(record: Record, history: History, measured: Measured) -> bytes:
     """The page's bytes, UTF-8."""
     on = series.axis(record, history, measured)
-    said = _environment().get_template("report.html.j2").render(
-        record=record,
-        on=on,
-        result=Result(record.result),
-        results=wording.RESULTS,
-        rows=text.table(record),
-        bullets=_bullets(record),
-        lost=_lost(record),
-        figures=_figures(record, history, measured, on),
-        ledgers=[_ledger(record, history, ledger, on) for ledger in measured.ledgers],
-        timeline=_timeline(record, history, measured, on),
-        moments=_Moments(on),
-        measures=[(name, _said(record, name)) for name in MEASURED],
-        probes={probe.name: probe for probe in history.plan.probes},
-        dark=Markup(theme.dark_rules()),  # noqa: S704 - made of constants
-        colours=theme,
-        Measure=Measure,
+    said = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            record=record,
+            on=on,
+            result=Result(record.result),
+            results=wording.RESULTS,
+            rows=text.table(record),
+            bullets=_bullets(record),
+            lost=_lost(record),
+            figures=_figures(record, history, measured, on),
+            ledgers=[_ledger(record, history, ledger, on) for ledger in measured.ledgers],
+            timeline=_timeline(record, history, measured, on),
+            moments=_Moments(on),
+            measures=[(wording.MEASURES[Measure(name)], _said(record, name)) for name in MEASURED],
+            probes={probe.name: probe for probe in history.plan.probes},
+            dark=Markup(theme.dark_rules()),  # noqa: S704 - made of constants
+            colours=theme,
+            Measure=Measure,
+        )
     )
     return (text.clean(said).rstrip() + "\n").encode()
 
@@ -103,7 +107,7 @@ class _Moments:
         return wording.moment(wording.nanoseconds(lower) + self.shift, wording.nanoseconds(upper) + self.shift)
 
 
-# --- pictures -----------------------------------------------------------------------------------------------------------
+# --- pictures -------------------------------------------------------------------------------------------------------
 
 
 def _bullets(record: Record) -> list[Markup]:
@@ -121,7 +125,7 @@ def _bullets(record: Record) -> list[Markup]:
         row = text.row(objective)
         drawn.append(
             _drawn(
-                charts.bullet(found, target, objective.verdict, measured_as),
+                charts.bullet(found, target, objective.verdict),
                 name=f"objective-{n}",
                 label=f"{row.objective}: measured {row.measured}, target {row.target}, {row.verdict}",
             )
@@ -160,7 +164,7 @@ def _figures(record: Record, history: History, measured: Measured, on: series.Ax
             )
     servers = series.served(history, on)
     seen = "; ".join(f"{probe.name}: {probe.ok} ok, {probe.failed} failed" for probe in record.probes)
-    lanes = [phase for phase in sorted(measured.phases, key=lambda phase: (phase.window.lower, phase.window.upper))]
+    lanes = sorted(measured.phases, key=lambda phase: (phase.window.lower, phase.window.upper))
     return Figures(
         ribbons=_drawn(charts.ribbons(ribbons, on), name="ribbons", label=f"What each probe saw over time. {seen}")
         if ribbons
@@ -168,7 +172,7 @@ def _figures(record: Record, history: History, measured: Measured, on: series.Ax
         lanes=_drawn(
             charts.lanes(lanes, on),
             name="lanes",
-            label="Phases: " + ", ".join(_phase(phase.name, phase.window.lower, phase.window.upper, on) for phase in lanes),
+            label="Phases: " + ", ".join(_phase(phase, on) for phase in lanes),
         )
         if lanes
         else None,
@@ -179,11 +183,11 @@ def _figures(record: Record, history: History, measured: Measured, on: series.Ax
     )
 
 
-def _phase(name: str, lower: int, upper: int, on: series.Axis) -> str:
-    return f"{name} {wording.moment(lower - on.zero, upper - on.zero)}"
+def _phase(phase: Phase, on: series.Axis) -> str:
+    return f"{phase.name} {wording.moment(phase.window.lower - on.zero, phase.window.upper - on.zero)}"
 
 
-# --- data ---------------------------------------------------------------------------------------------------------------
+# --- data -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +243,7 @@ def _ledger(record: Record, history: History, ledger: Ledger, on: series.Axis) -
     )
 
 
-# --- what happened, in order ----------------------------------------------------------------------------------------------
+# --- what happened, in order ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

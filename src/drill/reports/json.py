@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from drill.model import History
-from drill.record import SCHEMA, Record
-from drill.reports.schema import schema_of
+from drill.record import Record
 
 
 class JsonFormat:
@@ -20,8 +17,3 @@ class JsonFormat:
     def render(self, record: Record, history: History) -> bytes:
         encoded = msgspec.json.encode(record, order="sorted")
         return msgspec.json.format(encoded, indent=2) + b"\n"
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of report.json."""
-    return schema_of(Record, title=SCHEMA, description="The report of one drill, as written by drill.")

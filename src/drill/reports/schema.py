@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from drill.record import SCHEMA, Record
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -19,6 +21,11 @@ def schema_of(type: Any, *, title: str, description: str = "") -> dict[str, Any]
     schema.update(found)
     schema["$defs"] = dict(sorted(components.items()))
     return schema
+
+
+def report_schema() -> dict[str, Any]:
+    """The JSON Schema of report.json."""
+    return schema_of(Record, title=SCHEMA, description="The report of one drill, as written by drill.")
 
 
 def encode(schema: dict[str, Any]) -> bytes:

@@ -16,9 +16,9 @@ from drill.assemble import percentile
 from drill.model import MILLISECOND, SECOND, Fate, History, Ledger, Measured, Outcome, Probe, Sample
 from drill.record import Record
 
-# Stretches are drawn in half pixels of a plot 760 pixels wide.
-COLUMNS = 1520
-BINS = 190
+# Stretches are drawn in half pixels of a plot 850 pixels wide.
+COLUMNS = 1700
+BINS = 212
 # More shapes than this and a plot of writes draws segments instead.
 MOST_POINTS = 600
 MOST_SEGMENTS = 800

@@ -9,7 +9,6 @@ from drill import wording
 from drill.model import SECOND, Bounds, Measure
 from drill.record import BoundsS, CountBounds, ObjectiveRecord, RatioBounds, Record
 
-
 # XML 1.0 cannot hold these at all, not even escaped: https://www.w3.org/TR/xml/#charsets
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
