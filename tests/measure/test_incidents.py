@@ -390,7 +390,7 @@ def test_long_runs_are_measured_in_one_pass() -> None:
         for at in range(0, 3600 * SECOND, 20 * MS)
     ]
 
-    found = measure_probe("reads", seen, T0, 20 * MS, undone=[3550 * SECOND])
+    found = measure_probe("reads", seen, T0, 20 * MS, undone=[3560 * SECOND])
 
     assert (len(found.incidents), found.bad_time) == (30, bounds(30 * 980, 30 * 1020))
 

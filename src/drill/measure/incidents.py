@@ -100,7 +100,8 @@ class Series:
 
     def onset(self, start: int, t0: Window | None) -> int | None:
         """`b` at or after index *start*: the first failed sample that begins an outage after the fault."""
-        for b in self.failed[bisect_left(self.failed, start) :]:
+        for k in range(bisect_left(self.failed, start), len(self.failed)):
+            b = self.failed[k]
             if t0 is not None and self.ended[b] < t0.lower:
                 continue
             stop = bisect_right(self.sent, self.sent[b] + self.rule.onset_window)
