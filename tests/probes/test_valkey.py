@@ -30,7 +30,9 @@ def replica(server: Valkey, tmp_path: Path) -> Iterator[Valkey]:
     """A second server that follows the first."""
     with valkey(tmp_path) as started:
         started.command("REPLICAOF", "127.0.0.1", str(server.port))
-        wait(lambda: "state=online" in server.command("INFO", "replication"), started)
+        online = f"port={started.port},state=online"
+        wait(lambda: online in server.command("INFO", "replication"), started)
+        wait(lambda: "master_link_status:up" in started.command("INFO", "replication"), started)
         yield started
     server.command("FLUSHALL")
 
