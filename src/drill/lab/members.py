@@ -16,8 +16,6 @@ from drill.errors import EnvironmentFault
 from drill.lab import postgres, process, valkey
 from drill.lab.topology import BY_NAME, MEMBERS, SERVING, Layout, Member
 
-_NOTHING: list[int] = []
-
 
 class Members:
     """All members of the lab in *folder*; to be used by the one process that is their parent."""
@@ -133,8 +131,9 @@ class Members:
         """
         The members a person means, none when nobody fits.
 
-        Each is a member ("postgres-east"), a region ("region east"), a kind in a region ("orders east"), or a kind
-        and a role ("postgres primary", "valkey replica", "orders active") as *roles* has it at this moment.
+        Each is a member ("postgres-east"), a region ("region east"), a kind ("postgres"), a kind in a region
+        ("orders east"), or a kind and a role ("postgres primary", "valkey replica", "orders active") as *roles*
+        has it at this moment.
         """
         found: list[Member] = []
         for words in selection:
@@ -144,7 +143,7 @@ class Members:
             elif kind == "region":
                 fits = [member for member in MEMBERS if member.region == rest]
             else:
-                fits = [m for m in MEMBERS if m.kind == kind and (m.region == rest or roles.get(m.name) == rest)]
+                fits = [m for m in MEMBERS if m.kind == kind and rest in ("", m.region, roles.get(m.name))]
             found += [member for member in fits if member not in found]
         return found
 

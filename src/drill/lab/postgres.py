@@ -125,14 +125,24 @@ async def rest(port: int, path: str = "/patroni", within: float = 1.0) -> dict[s
 
 async def get(port: int, path: str) -> tuple[int, bytes]:
     """The smallest HTTP GET: status and body. Raises OSError, ValueError or EOFError; the caller sets the deadline."""
+    return await _request(port, f"GET {path}", b"")
+
+
+async def post(port: int, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
+    """The same for POST of a JSON body."""
+    return await _request(port, f"POST {path}", json.dumps(body).encode())
+
+
+async def _request(port: int, what: str, body: bytes) -> tuple[int, bytes]:
+    head = f"{what} HTTP/1.0\r\nHost: {HOME}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     reader, writer = await asyncio.open_connection(HOME, port)
     try:
-        writer.write(f"GET {path} HTTP/1.0\r\nHost: {HOME}\r\nConnection: close\r\n\r\n".encode())
+        writer.write(head.encode() + body)
         answer = await reader.read(-1)
     finally:
         writer.transport.abort()
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return int(head.split(None, 2)[1] if head.count(b" ") else b""), body
+    first, _, content = answer.partition(b"\r\n\r\n")
+    return int(first.split(None, 2)[1] if first.count(b" ") else b""), content
 
 
 def position(xlog: Any) -> int | None:

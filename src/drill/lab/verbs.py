@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from drill.errors import EnvironmentFault
-from drill.lab import control, process, valkey
-from drill.lab.topology import REGIONS, SERVING, Member
+from drill.lab import control, postgres, process, proof, valkey
+from drill.lab.topology import REGIONS, SERVING, Gate, Member
 
 if TYPE_CHECKING:
     from drill.lab.keeper import Keeper
@@ -125,11 +125,12 @@ class Verbs:
         """
         `slow`, `silence`, `cut` or `restore` one direction (*source* → *target*) or all of a *region*.
 
-        Returns the directions, how many connections were reset, and how many bytes are held on them.
+        Returns the directions, how many connections were reset, how many bytes are held on them, and the proof:
+        what a caller met that had been answered just before (None when nobody was).
         """
         network = self._keeper.network
-        lower = time.monotonic_ns()
         if action == "restore":
+            lower = time.monotonic_ns()
             network.restore(region)
             return {"links": network.status(), **_window(lower)}
         changes: dict[str, dict[str, Any]] = {
@@ -139,14 +140,37 @@ class Verbs:
         }
         change = changes[action]
         directions = _directions(region, source, target)
+        asked = await self._ask_across(directions, what, 1.0)
+        lower = time.monotonic_ns()
         dropped = sum(network.set(*pair, what, **change) for pair in directions)
+        upper = time.monotonic_ns()
+        patience = min(0.5, latency_s / 2) if action == "slow" else 0.5
+        after = await self._ask_across([pair for pair, said in asked.items() if said == "answered"], what, patience)
+        wanted = "reset" if action == "cut" else "silent"
+        shown = [pair for pair, said in after.items() if said == wanted]
         return {
             "directions": [f"{a}→{b}" for a, b in directions],
             "reset": dropped,
             "held_bytes": sum(network.held(*pair, what) for pair in directions),
+            "proof": _proof(wanted, shown, patience, dropped),
             "links": network.status(),
-            **_window(lower),
+            "lower": lower,
+            "upper": upper,
         }
+
+    async def _ask_across(
+        self, directions: list[tuple[str, str]], what: str | None, within: float
+    ) -> dict[tuple[str, str], str]:
+        """What a caller gets across each of these, where somebody answers at all; each pair of regions once."""
+        gates = list(self._keeper.layout.gates.values())
+        asked: dict[tuple[str, str], tuple[Gate, str]] = {}
+        for pair in directions:
+            gate = proof.witness(gates, *pair, what)
+            region = proof.caller(gate, *pair) if gate else None
+            if gate is not None and region is not None and pair[::-1] not in asked:
+                asked[pair] = gate, region
+        said = await asyncio.gather(*(proof.answers(gate, region, within) for gate, region in asked.values()))
+        return dict(zip(asked, said, strict=True))
 
     # --- router, cache, roles -------------------------------------------------------------------------------------
 
@@ -154,7 +178,14 @@ class Verbs:
         """Change the router's settings (interval, timeout, threshold, blackhole); returns its state."""
         lower = time.monotonic_ns()
         found = await control.ask(self._keeper.folder / "router", {"verb": "set", **settings}, within=2)
-        return {**found, **_window(lower)}
+        window = _window(lower)
+        try:
+            async with asyncio.timeout(0.5):
+                await postgres.get(self._keeper.layout.own["router"], "/health")
+            answers = True
+        except (OSError, ValueError, EOFError, TimeoutError):
+            answers = False
+        return {**found, "answers": answers, **window}
 
     async def do_prefer(self, region: str) -> dict[str, Any]:
         """Have the router send traffic to one region, as a person would."""
@@ -181,6 +212,24 @@ class Verbs:
         await valkey.ask(self._keeper.layout.own[f"valkey-{region}"], "MSET", *words, within=2)
         return {"member": f"valkey-{region}", "keys": keys}
 
+    async def do_switchover(self, region: str, within: float = 60) -> dict[str, Any]:
+        """Make the PostgreSQL of *region* the primary, in good order, and wait until the lab is whole."""
+        until = time.monotonic() + within
+        lower = time.monotonic_ns()
+        view = await self._keeper.look()
+        leader = view.database_primary()
+        if leader is None:
+            raise EnvironmentFault("there is no primary to switch over from")
+        if leader != region:
+            port = self._keeper.layout.own[f"patroni-{leader}"]
+            wanted = {"leader": f"postgres-{leader}", "candidate": f"postgres-{region}"}
+            async with asyncio.timeout(within):
+                status, body = await postgres.post(port, "/switchover", wanted)
+            if status != 200:
+                raise EnvironmentFault(f"Patroni refused to switch over: {body.decode(errors='replace')}")
+        view = await self._whole(None, until - time.monotonic())
+        return {"roles": view.roles(), **_window(lower)}
+
     async def do_down(self) -> dict[str, Any]:
         """End the lab; the answer comes before the end."""
         asyncio.get_running_loop().call_later(0.05, self._keeper.ended.set)
@@ -205,3 +254,10 @@ def _touched(members: list[Member], pids: list[int], lower: int) -> dict[str, An
 
 def _window(lower: int) -> dict[str, int]:
     return {"lower": lower, "upper": time.monotonic_ns()}
+
+
+def _proof(wanted: str, shown: list[tuple[str, str]], patience: float, dropped: int) -> str | None:
+    if not shown:
+        return None
+    met = "is reset" if wanted == "reset" else f"gets no answer in {patience:g} s"
+    return f"who calls {', '.join('–'.join(pair) for pair in shown)} {met}; {dropped} connections were reset"
