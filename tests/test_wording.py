@@ -44,6 +44,7 @@ def test_a_duration_is_said_in_the_unit_a_person_would_choose(ns: int, said: str
         (Bounds(19 * S, None), Measure.RTO, "≥ 19 s, never recovered"),
         (Bounds(19 * S, None), Measure.RPO, "≥ 19 s, upper bound not known"),
         (Bounds(0, 300 * MS), Measure.OUTAGE, "≤ 300 ms"),
+        (Bounds(21_800 * MS, 22_010 * MS), Measure.RTO, "21.80–22.01 s"),
         (Bounds(900 * MS, 1_100 * MS), Measure.RPO, "0.9–1.1 s"),
         (Bounds(59 * S, 61 * S), Measure.RTO, "59 s – 1 min 1 s"),
         (Bounds(137, 137), Measure.LOST_WRITES, "137"),
@@ -72,3 +73,18 @@ def test_rounding_never_narrows_bounds(lower: int, width: int) -> None:
     ends = [round(float(end) * (MS if unit == "ms" else S)) for end in number.split("–")]
     assert ends[0] <= found.lower
     assert ends[-1] >= found.lower + width
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "said"),
+    [
+        (970 * MS, None, "+0.97 s"),
+        (-10 * S, None, "−10 s"),
+        (3_961 * MS, 5_966 * MS, "+3.96…5.97 s"),
+        (21_950 * MS, 22 * S, "+21.95…22.00 s"),
+        (-27 * MS, 24 * MS, "−0.03…+0.03 s"),
+    ],
+)
+def test_a_moment_is_counted_from_the_fault(lower: int, upper: int | None, said: str) -> None:
+    """Before the fault is negative, after it positive, and a moment known only within bounds shows both."""
+    assert plain(wording.moment(lower, upper)) == said

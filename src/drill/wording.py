@@ -93,7 +93,7 @@ def bounds(found: Bounds | None, measure: Measure = Measure.RTO) -> str:
     if unit == "clock":
         lower, upper = duration(found.lower, up=False), duration(found.upper, up=True)
         return lower if lower == upper else f"{lower} – {upper}"
-    lower, upper = _number(found.lower, unit, step, False), _number(found.upper, unit, step, True)
+    lower, upper = _alike(_number(found.lower, unit, step, False), _number(found.upper, unit, step, True))
     return f"{lower}{NBSP}{unit}" if lower == upper else f"{lower}–{upper}{NBSP}{unit}"
 
 
@@ -108,7 +108,19 @@ def moment(lower: int, upper: int | None = None) -> str:
     if first == last:
         return f"{_signed(first)}{NBSP}s"
     same_sign = (first < 0) == (last < 0)
-    return f"{_signed(first)}…{_signed(last).lstrip('+−') if same_sign else _signed(last)}{NBSP}s"
+    begin, end = _alike(_signed(first), _signed(last))
+    return f"{begin}…{end.lstrip('+−') if same_sign else end}{NBSP}s"
+
+
+def _alike(lower: str, upper: str) -> tuple[str, str]:
+    """Two numbers with as many decimals as the longer one has."""
+    places = max(len(number.partition(".")[2]) for number in (lower, upper))
+
+    def filled(number: str) -> str:
+        whole, _, rest = number.partition(".")
+        return f"{whole}.{rest:0<{places}}" if places else whole
+
+    return filled(lower), filled(upper)
 
 
 def _signed(hundredths: int) -> str:

@@ -323,7 +323,7 @@ def _sample(probe: Probe, story: Story, planned: int, sent: int, number: int, dr
         slow = 2.2 if when > story.fault else 1.0
         took = round(draw.lognormvariate(math.log(7 * slow), 0.35) * MS)
         took = min(took, probe.deadline - MS)
-        served = "east" if when < story.fault else "west"
+        served = "east" if when < story.down[0][0] else "west"
         return Sample(
             planned, sent, sent + took, Outcome.OK, "", served, id, Fate.ACKNOWLEDGED if probe.writes else None
         )

@@ -110,8 +110,8 @@ def bullet(found: Bounds | None, target: int, verdict: str) -> Spec:
         layers.append(bar(0, target, theme.OK, 9, 25))
     if found is not None:
         upper = most if found.upper is None else found.upper
-        # At least three pixels, so that an exact value shows.
-        thin = most * 3 / BULLET
+        # At least five pixels, so that an exact value shows.
+        thin = most * 5 / BULLET
         middle = (found.lower + upper) / 2
         first, last = (found.lower, upper) if upper - found.lower > thin else (middle - thin / 2, middle + thin / 2)
         first = max(first, 0)
@@ -142,11 +142,11 @@ def lanes(phases: Sequence[Phase], on: Axis) -> Spec:
     rows = []
     for n, phase in enumerate(phases):
         first, last = on.at(phase.window.lower), on.at(phase.window.upper)
-        right = last < on.first + (on.last - on.first) * 0.72
+        right = last < on.first + (on.last - on.first) * 0.84
         said = wording.moment(phase.window.lower - on.zero, phase.window.upper - on.zero)
         rows.append(
             {
-                "n": n,
+                "n": n + 0.5,
                 "name": clean(phase.name.replace("_", " ")),
                 "first": first,
                 "last": last,
@@ -156,8 +156,9 @@ def lanes(phases: Sequence[Phase], on: Axis) -> Spec:
             }
         )
     height = 28 * len(rows)
-    x, y = _x(on), {"field": "name", "type": "nominal", "sort": None, "axis": _lane_axis(), "scale": {"padding": 0}}
-    span = {"x": x, "x2": {"field": "last"}, "y": y}
+    # By number: a phase may come twice.
+    y = _rows_of([str(row["name"]) for row in rows]) | {"field": "n"}
+    span = {"x": _x(on), "x2": {"field": "last"}, "y": y}
     data = _data(rows)
     return _chart(
         [
@@ -406,5 +407,5 @@ def _ids(low: float, high: float) -> Spec:
         "field": "id",
         "type": "quantitative",
         "scale": {"domain": [low, high], "nice": False, "zero": False},
-        "axis": {"title": "id written", "grid": True, "tickCount": 5},
+        "axis": {"title": "id written", "grid": True, "tickCount": 5, "format": "d"},
     }

@@ -41,6 +41,7 @@ def page(record: Record, history: History, measured: Measured) -> bytes:
             record=record,
             on=on,
             result=Result(record.result),
+            why=_why(record),
             results=wording.RESULTS,
             rows=text.table(record),
             bullets=_bullets(record),
@@ -57,6 +58,16 @@ def page(record: Record, history: History, measured: Measured) -> bytes:
         )
     )
     return (text.clean(said).rstrip() + "\n").encode()
+
+
+def _why(record: Record) -> str:
+    """The run's reason as a sentence: an objective's id at its start becomes its name."""
+    said = record.reason
+    for objective in record.objectives:
+        if said.startswith(f"{objective.id}: "):
+            said = text.title(objective) + said.removeprefix(objective.id)
+            break
+    return said[:1].upper() + said[1:]
 
 
 # Beside the headline numbers of the objectives, everything else a run may have measured.
@@ -192,14 +203,13 @@ def _phase(phase: Phase, on: series.Axis) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LedgerFigures:
-    """The pictures of one probe's writes."""
+    """The pictures of one probe's writes; *lost* has the oldest and the newest lost id, and when it was sent."""
 
     probe: str
     whole: Markup | None
     near: Markup | None
     fates: dict[str, int]
-    oldest: str | None
-    newest: str | None
+    lost: list[tuple[int, str]]
 
 
 def _lost(record: Record) -> tuple[int, int] | None:
@@ -220,10 +230,9 @@ def _ledger(record: Record, history: History, ledger: Ledger, on: series.Axis) -
     if found:
         spec = charts.ledger(series.segments(found), on)
         whole = _drawn(spec, name=f"ledger-{ledger.probe}", label=f"Every write of {ledger.probe}: {said}")
-    loss = None
-    oldest, newest = ledger.oldest_lost, ledger.newest_lost
-    if oldest is not None and newest is not None:
-        loss = (on.at(oldest), max(on.at(newest), 0.0))
+    lost = [write for write in found if write.fate == "lost"]
+    # A loss ends with the newest lost write or with the fault, whichever is later.
+    loss = (lost[0].at, max(lost[-1].at, 0.0)) if lost else None
     close = series.near(found, loss, history.plan.probe(ledger.probe))
     if close:
         bounds = next(entry.rpo for entry in record.ledger if entry.probe == ledger.probe)
@@ -238,8 +247,7 @@ def _ledger(record: Record, history: History, ledger: Ledger, on: series.Axis) -
         whole=whole,
         near=near,
         fates=fates,
-        oldest=None if oldest is None else wording.moment(oldest - on.zero),
-        newest=None if newest is None else wording.moment(newest - on.zero),
+        lost=[(write.id, wording.moment(wording.nanoseconds(write.at))) for write in lost[:: max(len(lost) - 1, 1)]],
     )
 
 
