@@ -58,7 +58,7 @@ def watch(
         loop = asyncio.get_running_loop()
         loop.call_later(at / SECOND, meanwhile, sampler)
         loop.call_later(lasting / SECOND, sampler.stop)
-        await asyncio.wait_for(sampler.run(), 3600)
+        await asyncio.wait_for(sampler.run(START), 3600)
         return sampler
 
     return travel(main()), sorted(seen, key=lambda sample: sample.planned)
@@ -91,6 +91,26 @@ def test_slots_do_not_drift_and_are_shaken():
     assert slots(samples, SECOND) == list(range(3600))
     assert max(offsets) <= SECOND // 10
     assert len(set(offsets)) > 3000
+
+
+def test_two_probes_of_one_period_do_not_go_off_together():
+    """Unless told when to begin, each begins somewhere within its first period."""
+
+    async def answer(_: int | None) -> Answer:
+        return OK
+
+    async def main() -> int:
+        probe = Probe(name="orders", kind="scripted", every=SECOND, deadline=SECOND)
+        samplers = [
+            Sampler(probe, Scripted(answer), LoopClock(), lambda _, batch: None, rng=random.Random(seed))
+            for seed in range(20)
+        ]
+        for sampler in samplers:
+            asyncio.get_running_loop().call_later(1.5, sampler.stop)
+        await asyncio.gather(*(sampler.run() for sampler in samplers))
+        return len({sampler.recent[0].planned // (100 * MILLISECOND) for sampler in samplers})
+
+    assert travel(main()) > 5
 
 
 def test_a_request_in_flight_when_sampling_stops_is_still_judged():
@@ -250,7 +270,7 @@ def test_cancelling_loses_no_sample():
         sampler = Sampler(
             probe, Scripted(hang), LoopClock(), lambda _, batch: seen.extend(batch), ids=itertools.count()
         )
-        task = asyncio.create_task(sampler.run())
+        task = asyncio.create_task(sampler.run(START))
         await asyncio.sleep(0.35)
         task.cancel()
         await asyncio.wait([task])

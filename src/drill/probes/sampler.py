@@ -88,6 +88,8 @@ class Sampler:
         counts: What the slots so far became.
 
         recent: The newest recorded samples, oldest first, in the order their outcomes became known.
+
+        latest: Of those that show something (ok or failed), the one sent last.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Sampler:
         self.probe = probe
         self.counts = Counts()
         self.recent: deque[Sample] = deque(maxlen=keep)
+        self.latest: Sample | None = None
         self.cap = math.ceil(2 * probe.deadline / probe.every) + 2
         self._prober = prober
         self._clock = clock
@@ -129,21 +132,18 @@ class Sampler:
         self._flusher: asyncio.TimerHandle | None = None
         self._flush_due = 0
 
-    @property
-    def latest(self) -> Sample | None:
-        """The newest sample that shows something (ok or failed) by the instant it was sent."""
-        decided = [sample for sample in self.recent if sample.outcome is not Outcome.UNKNOWN]
-        return max(decided, key=lambda sample: sample.sent or 0, default=None)
-
-    async def run(self) -> None:
+    async def run(self, start: int | None = None) -> None:
         """
         Sample until `stop`, then wait for what is in flight, at most its deadline.
+
+        Slots are counted from *start*; without it from somewhere within the
+        next period, so that the probes of a drill do not all go off together.
 
         Cancelling it records what is in flight as unknown and ends at once.
         Raises whatever the sink raised.
         """
         self._loop = asyncio.get_running_loop()
-        self._start = self._clock.now()
+        self._start = self._clock.now() + self._rng.randint(0, self.probe.every) if start is None else start
         self._plan_next()
         self._timer = self._at(self._next, self._due)
         self._tick()
@@ -205,7 +205,8 @@ class Sampler:
         self._timer.cancel()
         self._timer = None
         now = self._clock.now()
-        while self._next <= now:
+        # One that was due this very moment is beyond the end, not missed.
+        while self._next <= now - _HICCUP:
             self._not_sent(self._next, "not sent: the probe was stopped")
             self._plan_next()
 
@@ -325,6 +326,10 @@ class Sampler:
     def _record(self, sample: Sample) -> None:
         self.counts.add(sample, self.probe.every)
         self.recent.append(sample)
+        if sample.outcome is not Outcome.UNKNOWN and sample.sent is not None:
+            newest = self.latest.sent if self.latest else None
+            if newest is None or sample.sent >= newest:
+                self.latest = sample
         self._batch.append(sample)
         self._landed.set()
 
