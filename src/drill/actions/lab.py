@@ -193,7 +193,7 @@ def switch_over(region: str, within: float = 60, configuration: Configuration = 
 
 def _ask(configuration: Configuration, verb: str, answer_within: float = _AT_ONCE, /, **arguments: Any) -> Result:
     try:
-        return _lab(configuration).ask_now(verb, within=answer_within, **arguments)
+        return _lab(configuration).ask_now(verb, answer_within=answer_within, **arguments)
     except EnvironmentFault as error:
         raise ActivityFailed(str(error)) from error
 

@@ -46,22 +46,22 @@ class Lab:
     # Held open while we own the lab; it ends when this does, however we end.
     _line: IO[bytes] | None = field(default=None, repr=False)
 
-    async def ask(self, verb: str, *, within: float = 10, **arguments: Any) -> dict[str, Any]:
+    async def ask(self, verb: str, *, answer_within: float = 10, **arguments: Any) -> dict[str, Any]:
         """
-        Have the keeper do one thing (`drill.lab.verbs`); *within* seconds is for the answer.
+        Have the keeper do one thing (`drill.lab.verbs`); the answer must come in *answer_within* seconds.
 
         Raises:
             EnvironmentFault: It could not be done, or the lab is gone.
         """
         from drill.lab import control
 
-        return await control.ask(self.folder, {"verb": verb, **arguments}, within=within)
+        return await control.ask(self.folder, {"verb": verb, **arguments}, within=answer_within)
 
-    def ask_now(self, verb: str, *, within: float = 10, **arguments: Any) -> dict[str, Any]:
+    def ask_now(self, verb: str, *, answer_within: float = 10, **arguments: Any) -> dict[str, Any]:
         """The same for code that is not asynchronous."""
         from drill.lab import control
 
-        return control.ask_now(self.folder, {"verb": verb, **arguments}, within=within)
+        return control.ask_now(self.folder, {"verb": verb, **arguments}, within=answer_within)
 
     async def status(self) -> dict[str, Any]:
         """Roles, lag, who serves, links and processes; plain data."""
