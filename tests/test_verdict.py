@@ -1,0 +1,524 @@
+"""Verdicts: what the bounds prove, which evidence is missing, and the one word for the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from drill.measure import measure, split_brain
+from drill.model import (
+    Completion,
+    Condition,
+    Effect,
+    Fate,
+    History,
+    Injected,
+    Intent,
+    Judged,
+    Judgement,
+    Measure,
+    Origin,
+    Outcome,
+    Reason,
+    Restored,
+    Result,
+    Step,
+    StepEnded,
+    StepKind,
+    Verdict,
+)
+from drill.verdict import decide, faults_in_place, judge
+from tests.measure.worlds import (
+    AWAIT,
+    INJECT,
+    MS,
+    RESTORE,
+    WATCH,
+    World,
+    bounds,
+    grid,
+    mark,
+    objective,
+    read,
+    sample,
+    settled,
+    window,
+    write,
+    writes,
+)
+
+DOWN_5S = [(1000, 6000)]
+RTO_30S = objective(Measure.RTO, 30_000)
+LOST_0 = objective(Measure.LOST_WRITES, 0)
+KILL = window(4013, 4014)
+
+
+def judged(**world: Any) -> Judgement:
+    history = World(**world).history()
+    return judge(history, measure(history))
+
+
+def only(**world: Any) -> Judged:
+    """The one objective's verdict."""
+    (found,) = judged(**world).judged
+    return found
+
+
+def of(found: Judgement, measure: Measure) -> Judged:
+    return next(each for each in found.judged if each.objective.measure is measure)
+
+
+def said(text: str) -> str:
+    """A sentence with ordinary spaces."""
+    return text.replace("\u00a0", " ")
+
+
+# --- numbers --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "verdict", "reason", "exit_code"),
+    [
+        (5050, Verdict.MET, Reason.WITHIN_TARGET, 0),
+        (5000, Verdict.INCONCLUSIVE, Reason.STRADDLES_TARGET, 3),
+        (4940, Verdict.INCONCLUSIVE, Reason.STRADDLES_TARGET, 3),
+        (4939, Verdict.MISSED, Reason.BEYOND_TARGET, 1),
+    ],
+)
+def test_a_target_is_met_from_the_upper_and_missed_from_the_lower_bound(
+    target: int, verdict: Verdict, reason: Reason, exit_code: int
+) -> None:
+    """Vector 11: recovery took 4.94 to 5.05 s."""
+    found = judged(samples={"reads": grid(20_000, DOWN_5S)}, objectives=[objective(Measure.RTO, target)])
+
+    assert (found.judged[0].verdict, found.judged[0].reason) == (verdict, reason)
+    assert (found.result.value, found.result.exit_code) == (verdict.value, exit_code)
+
+
+def test_an_overlap_of_two_primaries_is_missed_against_zero() -> None:
+    """Vector 10: both acknowledged for 284 to 286 ms."""
+    overlap = split_brain(
+        [window(10 * i, 10 * i + 1) for i in range(100)], [window(705 + 10 * i, 706 + 10 * i) for i in range(100)]
+    )
+
+    assert decide(overlap, 0) is Verdict.MISSED
+
+
+def test_verdicts_explain_themselves() -> None:
+    """With the bounds and the target, rounded outwards."""
+    straddles = only(samples={"reads": grid(20_000, DOWN_5S)}, objectives=[objective(Measure.RTO, 5000)])
+
+    assert said(straddles.explanation) == "4.94–5.05 s straddles the target of 5 s"
+    assert straddles.bounds == bounds(4940, 5050)
+
+
+def test_a_straddled_target_beside_a_gap_names_the_gap() -> None:
+    """More than three periods at an edge were not measured."""
+    seen = grid(20_000, DOWN_5S, unknown=[6000, 6100, 6200, 6300])
+
+    found = only(samples={"reads": seen}, objectives=[objective(Measure.RTO, 5000)])
+
+    assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, Reason.MEASURING_GAP)
+
+
+@pytest.mark.parametrize(("target", "verdict"), [(10_000, Verdict.MISSED), (30_000, Verdict.INCONCLUSIVE)])
+def test_without_recovery_a_target_is_missed_or_open(target: int, verdict: Verdict) -> None:
+    """Vector 15: away for at least 19.04 s when the run ended."""
+    found = only(samples={"reads": grid(20_000, [(1000, 99_999)])}, objectives=[objective(Measure.RTO, target)])
+
+    assert (found.verdict, found.reason, found.bounds) == (verdict, Reason.NEVER_RECOVERED, bounds(19_040, None))
+    assert said(found.explanation) == (
+        "never recovered: the last failed sample of reads was sent 2 ms before the run ended, "
+        "and it must stay good for 10 s"
+    )
+
+
+def test_what_only_the_undo_healed_never_recovered() -> None:
+    """Vector 16, against a target of 5 s."""
+    found = only(samples={"reads": grid(30_000, [(1000, 8200)])}, undo=8000, objectives=[objective(Measure.RTO, 5000)])
+
+    assert (found.verdict, found.reason) == (Verdict.MISSED, Reason.RECOVERED_AFTER_UNDO)
+    assert said(found.explanation) == (
+        "never recovered by itself: reads came back only after the undo, and the last failed sample "
+        "before that was sent 100 ms before the undo began"
+    )
+
+
+@pytest.mark.parametrize(
+    ("measure", "probe_target", "found_bounds"),
+    [
+        (Measure.OUTAGE, 6000, bounds(4900, 5100)),
+        (Measure.BAD_TIME, 6000, bounds(4900, 5100)),
+        (Measure.FAILBACK, 1000, bounds(200, 400)),
+    ],
+)
+def test_every_duration_has_its_verdict(measure: Measure, probe_target: int, found_bounds: object) -> None:
+    """Down for 5 s, and 0.3 s more when the fault was undone."""
+    found = only(
+        samples={"reads": grid(40_000, [*DOWN_5S, (20_000, 20_300)])},
+        undo=19_950,
+        objectives=[objective(measure, probe_target)],
+    )
+
+    assert (found.bounds, found.verdict) == (found_bounds, Verdict.MET)
+
+
+def test_an_error_ratio_is_judged_in_parts_per_million() -> None:
+    """50 of 191 samples since the fault failed: 26 %."""
+    found = only(samples={"reads": grid(20_000, DOWN_5S)}, objectives=[objective(Measure.ERROR_RATIO, 200_000)])
+
+    assert (found.verdict, said(found.explanation)) == (
+        Verdict.MISSED,
+        "26.17 % – 26.18 % is beyond the target of 20 %",
+    )
+
+
+def test_redundancy_is_judged_by_its_own_probes() -> None:
+    """Replicas back after 8 s, though the service was back after 5 s."""
+    world: dict[str, Any] = {
+        "samples": {"reads": grid(20_000, DOWN_5S)},
+        "redundancy": {"replica": grid(20_000, [(1000, 9000)])},
+    }
+
+    found = judged(**world, objectives=[objective(Measure.REDUNDANCY, 7000), RTO_30S])
+
+    assert [each.verdict for each in found.judged] == [Verdict.MISSED, Verdict.MET]
+
+
+def test_an_objective_about_one_probe_leaves_the_others_out() -> None:
+    """The slow one has a target of its own."""
+    found = judged(
+        samples={"fast": grid(30_000, DOWN_5S), "slow": grid(30_000, [(1000, 16_000)])},
+        objectives=[objective(Measure.RTO, 10_000, probe="fast"), objective(Measure.RTO, 10_000, probe="slow")],
+    )
+
+    assert [(each.objective.id, each.verdict) for each in found.judged] == [
+        ("rto:fast", Verdict.MET),
+        ("rto:slow", Verdict.MISSED),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("origin", "found_bounds"),
+    [
+        (Origin.FAULT, bounds(4940, 5050)),
+        (Origin.IMPACT, bounds(4900, 5100)),
+        (Origin.DETECTED, bounds(2900, 4000)),
+        (Origin.DECIDED, None),
+    ],
+)
+def test_recovery_may_be_counted_from_another_instant(origin: Origin, found_bounds: object) -> None:
+    """Detected between 2 and 3 s; when it was decided nobody told."""
+    found = only(
+        samples={"reads": grid(20_000, DOWN_5S)},
+        objectives=[objective(Measure.RTO, 30_000, origin=origin)],
+        more=[mark("detected", 2000, 3000)],
+    )
+
+    assert found.bounds == found_bounds
+    assert found.reason is (Reason.WITHIN_TARGET if found_bounds else Reason.NOT_MEASURED)
+
+
+def test_a_larger_target_never_unmakes_met() -> None:
+    """Vector 21, over every target around the bounds."""
+    samples = {"reads": grid(20_000, DOWN_5S)}
+    order = [Verdict.MISSED, Verdict.INCONCLUSIVE, Verdict.MET]
+
+    found = [
+        order.index(only(samples=samples, objectives=[objective(Measure.RTO, target)]).verdict)
+        for target in range(4900, 5100, 10)
+    ]
+
+    assert found == sorted(found)
+
+
+# --- evidence -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("effect", [Effect.NONE, Effect.UNKNOWN])
+def test_a_fault_without_proof_of_effect_is_no_fast_recovery(effect: Effect) -> None:
+    """Vector 17: everything stayed well; perhaps nothing happened at all."""
+    found = only(samples={"reads": grid(20_000, missing=[1100, 1200])}, effect=effect, objectives=[RTO_30S])
+
+    assert (found.bounds, found.verdict, found.reason) == (bounds(0, 300), Verdict.INCONCLUSIVE, Reason.NO_EFFECT)
+
+
+def test_a_proven_fault_that_nobody_noticed_is_met() -> None:
+    """The engine proved the effect and the service was watched for the hold."""
+    found = only(samples={"reads": grid(20_000, missing=[1100, 1200])}, objectives=[RTO_30S])
+
+    assert (found.verdict, said(found.explanation)) == (Verdict.MET, "≤ 300 ms is within the target of 30 s")
+
+
+def test_no_outage_counts_only_if_it_was_watched_for() -> None:
+    """The run ended five seconds after the fault."""
+    found = only(samples={"reads": grid(6000)}, objectives=[RTO_30S])
+
+    assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, Reason.MEASURING_GAP)
+
+
+def test_an_unhealthy_baseline_proves_nothing() -> None:
+    """Vector 18: a request failed before the fault, even where the target was surely missed."""
+    seen = [each for each in grid(40_000, [(1000, 35_000)]) if each.planned != 500 * MS]
+    seen.append(sample(500, Outcome.FAILED, 100))
+
+    found = only(samples={"reads": seen}, objectives=[RTO_30S])
+
+    assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, Reason.UNHEALTHY_BEFORE)
+
+
+def test_a_failure_in_flight_at_the_fault_leaves_the_baseline_healthy() -> None:
+    """Vector 18: sent at 900, ended at 1400."""
+    seen = [each for each in grid(20_000) if each.planned != 900 * MS] + [sample(900, Outcome.FAILED, 500)]
+
+    assert only(samples={"reads": seen}, objectives=[RTO_30S]).verdict is Verdict.MET
+
+
+def test_a_clock_that_stood_still_measures_nothing() -> None:
+    """The machine was suspended during the run."""
+    found = only(samples={"reads": grid(20_000, DOWN_5S)}, boot_jump=5000, objectives=[objective(Measure.RTO, 1000)])
+
+    assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, Reason.CLOCK_UNBOUNDED)
+
+
+def test_a_drill_that_broke_nothing_shows_nothing() -> None:
+    """Every step but the fault was done."""
+    found = judged(samples={"reads": grid(20_000)}, t0=None, objectives=[RTO_30S])
+
+    assert (found.result, found.judged[0].reason) == (Result.INCONCLUSIVE, Reason.NOT_EXECUTED)
+
+
+@pytest.mark.parametrize(("target", "verdict"), [(30_000, Verdict.INCONCLUSIVE), (1000, Verdict.MISSED)])
+def test_a_step_that_was_not_done_blocks_met_but_not_missed(target: int, verdict: Verdict) -> None:
+    """The second watch was cut short."""
+    steps = (WATCH, INJECT, AWAIT, WATCH)
+    ends = {3: StepEnded(at=20_000 * MS, n=3, done=False, reason="cut short")}
+
+    found = only(
+        samples={"reads": grid(20_000, DOWN_5S)},
+        steps=steps,
+        step_ends=ends,
+        objectives=[objective(Measure.RTO, target)],
+    )
+
+    assert found.verdict is verdict
+    if verdict is Verdict.INCONCLUSIVE:
+        assert found.reason is Reason.NOT_EXECUTED
+        assert found.explanation == "step 4, watch, was not carried out as planned: cut short"
+
+
+def test_a_step_without_an_end_blocks_met() -> None:
+    """The journal stops in the middle of it."""
+    history = World(samples={"reads": grid(20_000, DOWN_5S)}, objectives=[RTO_30S]).history()
+    cut = History(tuple(event for event in history.events if not (isinstance(event, StepEnded) and event.n == 2)))
+
+    found = judge(cut, measure(cut)).judged[0]
+
+    assert (found.reason, found.explanation) == (
+        Reason.NOT_EXECUTED,
+        "step 3, await recovery, was not carried out to its end",
+    )
+
+
+def test_an_await_that_timed_out_leaves_the_verdict_to_the_bounds() -> None:
+    """Redundancy did not return within its limit; the recovery time was still met."""
+    steps = (WATCH, INJECT, AWAIT, Step(kind=StepKind.AWAIT, condition=Condition.REDUNDANCY))
+    ends = {3: StepEnded(at=20_000 * MS, n=3, done=False, reason="not within 5 s")}
+
+    found = only(samples={"reads": grid(20_000, DOWN_5S)}, steps=steps, step_ends=ends, objectives=[RTO_30S])
+
+    assert found.verdict is Verdict.MET
+
+
+def test_a_failed_hypothesis_is_never_met() -> None:
+    """The experiment's own check failed after its method."""
+    found = only(samples={"reads": grid(20_000, DOWN_5S)}, failed=("orders are gone",), objectives=[RTO_30S])
+
+    assert (found.verdict, found.reason, found.explanation) == (
+        Verdict.INCONCLUSIVE,
+        Reason.HYPOTHESIS_FAILED,
+        "outage: orders are gone",
+    )
+
+
+def test_what_no_probe_measures_is_not_measured() -> None:
+    """Never 0, never met."""
+    found = judged(
+        samples={"reads": grid(20_000, DOWN_5S)},
+        objectives=[
+            objective(Measure.RPO, 1000),
+            objective(Measure.REDUNDANCY, 1000),
+            objective(Measure.FAILBACK, 1000),
+        ],
+    )
+
+    assert [(each.bounds, each.verdict, each.reason) for each in found.judged] == [
+        (None, Verdict.INCONCLUSIVE, Reason.NOT_MEASURED)
+    ] * 3
+
+
+# --- data -----------------------------------------------------------------------------------------------------
+
+
+def data(survivors: Any, *objectives: Any, **world: Any) -> Judgement:
+    """800 writes, a kill at 4.013 s, service away from 4.1 to 9 s."""
+    given: dict[str, Any] = {
+        "samples": {"reads": grid(30_000, [(4100, 9000)])},
+        "ledger": writes(800),
+        "reads": settled(20_000, survivors),
+        "t0": KILL,
+        "objectives": objectives,
+    }
+    return judged(**(given | world))
+
+
+def test_nothing_lost_is_met_with_its_resolution() -> None:
+    """Vector 8: 59 more unknown and absent writes are neither lost nor safe."""
+    unknown = [write(800 + i, 4014, 5000, Fate.UNKNOWN) for i in range(59)]
+
+    found = data(range(800), LOST_0, ledger=[*writes(800), *unknown])
+
+    assert found.result is Result.MET
+    assert said(found.judged[0].explanation) == (
+        "none of 800 acknowledged writes is gone; a loss younger than 19 ms could not have shown"
+    )
+
+
+def test_without_recent_writes_nothing_lost_proves_nothing() -> None:
+    """Vector 8: the newest acknowledgement was 1.2 s old when the fault struck."""
+    found = data(range(800), LOST_0, t0=window(5196, 5197), samples={"reads": grid(30_000, [(5300, 9000)])})
+
+    assert (of(found, Measure.LOST_WRITES).verdict, of(found, Measure.LOST_WRITES).reason) == (
+        Verdict.INCONCLUSIVE,
+        Reason.NO_EXPOSURE,
+    )
+
+
+def test_missing_exposure_does_not_unmake_a_loss() -> None:
+    """Ten writes are few, but three of them are gone."""
+    few = [write(i, 3900 + 10 * i, 3901 + 10 * i) for i in range(10)]
+
+    found = data(range(7), LOST_0, ledger=few)
+
+    assert of(found, Measure.LOST_WRITES).verdict is Verdict.MISSED
+    assert said(of(found, Measure.LOST_WRITES).explanation) == "3 of 10 acknowledged writes are gone"
+
+
+def test_lost_data_is_judged_by_its_age() -> None:
+    """Vector 7: 1512 to 1514 ms."""
+    found = data(range(500), objective(Measure.RPO, 1500), objective(Measure.LOST_WRITES, 300))
+
+    rpo, lost, integrity = found.judged
+    assert (rpo.verdict, rpo.bounds, lost.verdict, integrity.verdict) == (
+        Verdict.MISSED,
+        bounds(1512, 1514),
+        Verdict.MET,
+        Verdict.MET,
+    )
+    assert said(rpo.explanation) == "1.51–1.52 s against the target of 1.5 s; 300 of 800 acknowledged writes are gone"
+    assert found.result is Result.MISSED
+
+
+def test_holes_miss_integrity_without_being_asked() -> None:
+    """Vector 7: write 650 outlived older ones."""
+    found = data([*range(500), 650])
+
+    (integrity,) = found.judged
+    assert (integrity.objective.id, integrity.verdict, integrity.reason) == ("integrity", Verdict.MISSED, Reason.HOLES)
+    assert found.result is Result.MISSED
+
+
+@pytest.mark.parametrize(("survivors", "verdict"), [(800, Verdict.MET), (799, Verdict.MISSED)])
+def test_an_rpo_of_zero_means_no_lost_write(survivors: int, verdict: Verdict) -> None:
+    """No loss can be shown to be 0 s old, so the writes are counted."""
+    found = of(data(range(survivors), objective(Measure.RPO, 0)), Measure.RPO)
+
+    assert found.verdict is verdict
+
+
+def test_readings_that_never_agreed_prove_nothing() -> None:
+    """Neither lost nor safe, and integrity is open as well."""
+    found = data([], LOST_0, reads=[read(20_000, range(500)), read(22_000, range(600))])
+
+    assert [(each.verdict, each.reason) for each in found.judged] == [
+        (Verdict.INCONCLUSIVE, Reason.SURVIVORS_UNSETTLED)
+    ] * 2
+
+
+def test_writes_after_the_readings_leave_nothing_lost_open() -> None:
+    """Two more were acknowledged when nobody read any more."""
+    late = [write(900, 23_000, 23_001), write(901, 23_010, 23_011)]
+
+    found = of(data(range(800), LOST_0, ledger=[*writes(800), *late]), Measure.LOST_WRITES)
+
+    assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, Reason.SURVIVORS_UNSETTLED)
+    assert said(found.explanation).endswith("2 more were acknowledged too late for two readings to cover")
+
+
+# --- the run --------------------------------------------------------------------------------------------------
+
+MISSED = objective(Measure.RTO, 1000)
+MET = RTO_30S
+OPEN = objective(Measure.RTO, 5000)
+
+
+@pytest.mark.parametrize(
+    ("objectives", "world", "result"),
+    [
+        ([MET], {}, Result.MET),
+        ([MET, OPEN], {}, Result.INCONCLUSIVE),
+        ([OPEN, MISSED, MET], {}, Result.MISSED),
+        ([MISSED], {"completion": Completion.ABORTED, "undo": 12_000}, Result.ABORTED),
+        ([MISSED], {"completion": Completion.REFUSED, "t0": None}, Result.REFUSED),
+        ([MISSED], {"completion": Completion.UNSAFE, "undo": 12_000}, Result.UNSAFE),
+        ([MET], {"verified": False}, Result.UNSAFE),
+        ([MET], {"completion": None, "undo": 12_000}, Result.ABORTED),
+        ([MET], {"completion": None}, Result.UNSAFE),
+        ([MET], {"completion": None, "t0": None}, Result.ABORTED),
+        ([MISSED], {"completion": Completion.ABORTED}, Result.UNSAFE),
+        ([], {}, Result.INCONCLUSIVE),
+    ],
+)
+def test_the_result_is_the_first_that_applies(objectives: Any, world: dict[str, Any], result: Result) -> None:
+    """Unsafe, refused, aborted, missed, inconclusive, met."""
+    assert judged(samples={"reads": grid(20_000, DOWN_5S)}, objectives=objectives, **world).result is result
+
+
+def test_the_result_says_why_in_one_sentence() -> None:
+    """The first objective that decided it, or what ended the run."""
+    samples = {"reads": grid(20_000, DOWN_5S)}
+    missed = judged(samples=samples, objectives=[MET, MISSED])
+    unsafe = judged(samples=samples, objectives=[MET], verified=False, reason="the database did not start")
+    aborted = judged(samples=samples, completion=Completion.ABORTED, undo=12_000, reason="guard: down for 3 min")
+    killed = judged(samples=samples, completion=None, undo=12_000)
+
+    assert said(missed.reason) == "rto: 4.94–5.05 s is beyond the target of 1 s"
+    assert unsafe.reason == "outage may still be in place: the database did not start"
+    assert aborted.reason == "guard: down for 3 min"
+    assert killed.reason == "the run has no end: whatever carried it out was killed"
+
+
+def test_a_fault_is_in_place_until_an_undo_after_its_last_action_is_verified() -> None:
+    """An undo that failed first and was verified later is an undo; one before the fault is none."""
+    intent = Intent(at=1, fault="a", activity="break", n=0)
+    looked = Intent(at=1, fault="b", activity="look", n=0, breaks=False)
+    bad, good = Restored(at=2, fault="a", verified=False), Restored(at=3, fault="a", verified=True)
+    said_so = next(event for event in World().history().events if isinstance(event, Injected))
+
+    assert faults_in_place(History((intent, looked, bad))) == ["a"]
+    assert faults_in_place(History((intent, bad, good))) == []
+    assert faults_in_place(History((good, intent))) == ["a"]
+    assert faults_in_place(History((said_so,))) == ["outage"]
+
+
+def test_an_undo_under_test_that_heals_is_met() -> None:
+    """A switch-back drill: the restore step is what must bring service back."""
+    found = only(
+        samples={"reads": grid(30_000, [(1000, 8200)])},
+        undo=8000,
+        steps=(WATCH, INJECT, RESTORE, AWAIT),
+        objectives=[objective(Measure.RTO, 10_000)],
+    )
+
+    assert (found.verdict, found.bounds) == (Verdict.MET, bounds(7140, 7250))
