@@ -54,10 +54,14 @@ def inlined(document: Document) -> Document:
     for activity in [*section(result, "method"), *probes(result)]:
         if "ref" not in activity and activity.get("name"):
             named[activity["name"]] = activity
-    for activities_ in (section(result, "method"), probes(result)):
+    for activities_ in (section(result, "method"), probes(result), section(result, "rollbacks")):
         for index, activity in enumerate(activities_):
-            if "ref" in activity and activity["ref"] in named:
-                activities_[index] = deepcopy(named[activity["ref"]])
+            if activity.get("ref") in named:
+                # chaoslib takes these two from where the reference stands, all else from what it names.
+                own = {key: activity[key] for key in ("tolerance", "background") if key in activity}
+                found = {key: value for key, value in named[activity["ref"]].items() if key not in own}
+                found.pop("background", None)
+                activities_[index] = deepcopy({**found, **own})
     return result
 
 

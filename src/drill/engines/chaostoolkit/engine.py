@@ -31,7 +31,11 @@ class ChaosToolkitEngine:
         """Read an experiment offline: without its modules, its variables, or chaoslib."""
         from drill.spec import experiment
 
-        return experiment.lint(path, shown, arguments)
+        document, problems = experiment.lint(path, shown, arguments)
+        if document is None:
+            return None, problems
+        # What a plan and a journal hold: JSON data, and no secret that stands in the file.
+        return doc.with_secrets_referred(wire.plain(document)), problems
 
     def describe(self, fault: Fault) -> Sequence[str]:
         """What it will do and how it is undone, one line each."""
