@@ -7,6 +7,9 @@ import errno
 import itertools
 import json
 import resource
+import ssl
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +18,9 @@ from drill.errors import EnvironmentFault
 from drill.model import Fate, Outcome
 from drill.probes import Answer
 from drill.probes.http import HttpProbe
+from drill.probes.tcp import TcpProbe
 from tests.probes.asking import ask, opened, sampling, until
-from tests.probes.servers import Request, always, closed_port, http, reset, respond
+from tests.probes.servers import Request, always, closed_port, http, reset, respond, self_signed, serving
 
 CONNECTED = {"status": 200, "json": {"database": "connected"}}
 
@@ -165,19 +169,27 @@ async def test_the_answer_tells_who_gave_it_and_a_number() -> None:
         (408, Fate.UNKNOWN),
         (429, Fate.REFUSED),
         (500, Fate.UNKNOWN),
-        (503, Fate.UNKNOWN),
+        (503, Fate.REFUSED),
     ],
 )
 async def test_the_status_decides_the_fate_of_a_write(status: int, fate: Fate) -> None:
-    """Only the declared status acknowledges; 4xx but 408 are known not to have been applied."""
+    """Only the declared status acknowledges; 4xx but 408, and what the file declares, were surely not applied."""
     async with http(always(respond(status, {}))) as server:
         write = {"url": f"{server.url}/orders/${{id}}", "json": {"id": "${id}", "n": "#${id}"}, "acknowledged": 201}
+        write["refused"] = 503
         answer = await ask(HttpProbe, 42, write=write)
 
     assert (answer.outcome, answer.fate) == (Outcome.OK if status == 201 else Outcome.FAILED, fate)
     assert [(seen.method, seen.target, json.loads(seen.body)) for seen in server.seen] == [
         ("POST", "/orders/42", {"id": 42, "n": "#42"})
     ]
+
+
+@pytest.mark.parametrize("url", ["ftp://host/", "host/orders", "http://", "http:///orders", "http://host:port/"])
+async def test_a_url_that_cannot_be_asked_is_told_before_anything_runs(url: str) -> None:
+    """A mistake in a file is not an outage of the service."""
+    with pytest.raises(EnvironmentFault, match="needs a URL such as"):
+        await ask(HttpProbe, url=url)
 
 
 async def test_a_write_whose_answer_was_cut_off_is_unknown() -> None:
@@ -253,6 +265,50 @@ async def test_a_hanging_service_fails_at_the_deadline_and_comes_back() -> None:
     assert {(sample.detail, sample.fate) for sample in failed} == {("no answer within 300 ms", Fate.UNKNOWN)}
     assert all(300e6 <= sample.ended - sample.sent < 400e6 for sample in failed)
     assert sorted(sample.id for sample in seen) == list(range(1, len(seen) + 1))
+
+
+async def test_a_loop_that_stands_still_is_not_an_outage() -> None:
+    """While this process does nothing for a second, samples are unknown; none is blamed on the service."""
+    async with (
+        http(always(respond(200))) as server,
+        sampling(HttpProbe, url=server.url) as (sampler, seen),
+    ):
+        await until(sampler, Outcome.OK)
+        await asyncio.sleep(0.011)
+        time.sleep(1)  # noqa: ASYNC251 standing still is what is tested
+        await until(sampler, Outcome.OK)
+
+    slots = sorted(sample.planned for sample in seen)
+    assert {sample.outcome for sample in seen} == {Outcome.OK, Outcome.UNKNOWN}
+    assert max(later - sooner for sooner, later in itertools.pairwise(slots)) <= 22e6
+    assert sampler.counts.unknown >= 40
+
+
+async def talks_plainly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Say HTTP to whoever connects, TLS or not."""
+    writer.write(respond(400))
+    await writer.drain()
+    writer.close()
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    """Certificates are verified unless the file says not to."""
+    certificate, key = self_signed(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+
+    async with http(always(respond(200)), context) as server:
+        url = f"https://127.0.0.1:{server.port}/"
+        verified = await ask(HttpProbe, url=url)
+        accepted = await ask(HttpProbe, url=url, verify=False)
+        by_tcp = await ask(TcpProbe, address=url, tls=True)
+        accepted_by_tcp = await ask(TcpProbe, address=url, tls=True, verify=False)
+    async with serving(talks_plainly) as port:
+        no_tls = await ask(HttpProbe, url=f"https://127.0.0.1:{port}/")
+
+    assert verified == by_tcp == Answer(Outcome.FAILED, "certificate refused: self-signed certificate")
+    assert accepted == accepted_by_tcp == Answer(Outcome.OK)
+    assert no_tls == Answer(Outcome.FAILED, "TLS failed: wrong version number")
 
 
 def test_what_does_not_fit_together_is_told_before_anything_runs() -> None:

@@ -44,10 +44,11 @@ def said(error: BaseException) -> str:
     put addresses with passwords, and what servers sent, into their texts.
     """
     for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
+        # aiohttp's own subclasses of these have neither message nor reason; those they wrap do.
+        if isinstance(cause, ssl.SSLCertVerificationError) and getattr(cause, "verify_message", None):
             return f"certificate refused: {cause.verify_message}"
-        if isinstance(cause, ssl.SSLError):
-            return f"TLS failed: {(cause.reason or type(cause).__name__).replace('_', ' ').lower()}"
+        if isinstance(cause, ssl.SSLError) and getattr(cause, "reason", None):
+            return f"TLS failed: {cause.reason.replace('_', ' ').lower()}"
         if isinstance(cause, socket.gaierror):
             return f"name lookup failed: {os.fsdecode(cause.strerror or '').lower()}"
         if isinstance(cause, ConnectionRefusedError):

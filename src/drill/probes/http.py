@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from drill.errors import EnvironmentFault, Problem, Severity
 from drill.model import Fate, Outcome, Probe
@@ -72,6 +73,11 @@ class HttpProbe:
                     OneOf(_status, _good, expected="a status such as 201, or what a good answer is"),
                     "What acknowledges a write; without it, any status from 200 to 299.",
                 ),
+                Key(
+                    "refused",
+                    _status,
+                    "Statuses that promise that nothing was written, besides 4xx but 408.",
+                ),
             ),
             "How the probe writes ids.",
         ),
@@ -120,6 +126,7 @@ class HttpProbe:
         self._method = self._request.get("method") or ("POST" if self._write else "GET")
         self._headers = {**(options.get("headers") or {}), **(self._request.get("headers") or {})}
         self._good = _expectation(self._write.get("acknowledged") if self._write else options.get("expect"))
+        self._refused = _statuses(self._request.get("refused"))
         self._served_by = options.get("served_by") or {}
         self._value = options.get("value")
         self._survivors = options.get("survivors")
@@ -139,8 +146,9 @@ class HttpProbe:
         from drill.probes.session import open_session
 
         for url in filter(None, (self._request.get("url"), (self._survivors or {}).get("url"))):
-            if not str(url).startswith(("http://", "https://")):
-                raise EnvironmentFault("an http probe needs a URL that starts with http:// or https://")
+            if not _usable(filled(url, id=1, first_id=1, last_id=1)):
+                # Without the URL: it may hold a password.
+                raise EnvironmentFault("an http probe needs a URL such as https://example.org/orders")
         self._client_error = aiohttp.ClientError
         self._connect_error = aiohttp.ClientConnectorError
         self._session = open_session(pooled=self._pooled, verify=self._verify)
@@ -177,16 +185,14 @@ class HttpProbe:
             lacking = f"json {self._value} is not a number"
         fate = None
         if id is not None:
-            refused = 400 <= response.status < 500 and response.status != 408
+            refused = response.status in self._refused or (400 <= response.status < 500 and response.status != 408)
             fate = Fate.ACKNOWLEDGED if not lacking else Fate.REFUSED if refused else Fate.UNKNOWN
         outcome = Outcome.FAILED if lacking else Outcome.OK
         return Answer(outcome, lacking, self._server(response, data), fate, value)
 
     def _lacking(self, response: aiohttp.ClientResponse, body: bytes, data: Any) -> str:
         """Why the answer is not a good one, in words; "" when it is."""
-        wanted = self._good.get("status")
-        statuses = [wanted] if isinstance(wanted, int) else wanted or range(200, 300)
-        if response.status not in statuses:
+        if response.status not in (_statuses(self._good.get("status")) or range(200, 300)):
             return f"status {response.status}"
         for name, value in (self._good.get("header") or {}).items():
             if response.headers.get(name) != value:
@@ -260,8 +266,20 @@ class HttpProbe:
             await self._session.close()
 
 
+def _usable(url: Any) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except (ValueError, TypeError, AttributeError):
+        return False
+
+
 def _expectation(given: Any) -> dict[str, Any]:
     return given if isinstance(given, dict) else {"status": given}
+
+
+def _statuses(given: int | list[int] | None) -> list[int]:
+    return [given] if isinstance(given, int) else given or []
 
 
 def _decoded(body: bytes) -> Any:
