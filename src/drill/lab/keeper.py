@@ -25,12 +25,12 @@ from drill.errors import EnvironmentFault
 from drill.lab import control, process
 from drill.lab.link import Network
 from drill.lab.members import Members
-from drill.lab.topology import MEMBERS, lay_out
+from drill.lab.topology import MEMBERS, SERVING, lay_out
 from drill.lab.verbs import Verbs
 from drill.lab.view import View, Watcher
 
 _UP_WITHIN = 90.0
-_LOOK_EVERY = 0.15
+_LOOK_EVERY = 0.25
 _CARD = "lab.json"
 
 
@@ -107,6 +107,12 @@ class Keeper:
 
     async def watch(self) -> None:
         """Look after the lab until it ends."""
+        async with asyncio.TaskGroup() as watching:
+            for region in SERVING:
+                watching.create_task(self.watcher.follow_leader(region))
+            watching.create_task(self._tend())
+
+    async def _tend(self) -> None:
         while not self.ended.is_set():
             self.members.reap()
             self.guard()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from pathlib import Path
 
 from drill.lab.process import valkey_server
@@ -53,9 +54,22 @@ def write_sentinel(layout: Layout, region: str, folder: Path) -> list[str | Path
             f"sentinel down-after-milliseconds {PRIMARY} {DOWN_AFTER_MS}",
             f"sentinel failover-timeout {PRIMARY} 5000",
             f"sentinel parallel-syncs {PRIMARY} 1",
+            # Told what it would find out by itself, but only in its own time: 2 s for others, 10 s for replicas.
+            f"sentinel myid {_identity(layout, region)}",
+            *(f"sentinel known-replica {PRIMARY} {HOME} {layout.gate('valkey', None, r)}" for r in SERVING[1:]),
+            *(
+                f"sentinel known-sentinel {PRIMARY} {HOME} {layout.gate('sentinel', None, r)} {_identity(layout, r)}"
+                for r in (*SERVING, "witness")
+                if r != region
+            ),
         ]
         file.write_text("\n".join(lines) + "\n")
     return [valkey_server(), file, "--sentinel"]
+
+
+def _identity(layout: Layout, region: str) -> str:
+    """What a sentinel calls itself: forty hexadecimal digits."""
+    return hashlib.sha1(str(layout.gate("sentinel", None, region)).encode(), usedforsecurity=False).hexdigest()
 
 
 async def ask(port: int, *words: str, within: float = 0.5) -> str | list[str] | None:

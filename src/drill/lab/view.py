@@ -15,6 +15,7 @@ from drill.lab import control, postgres, valkey
 from drill.lab.topology import SERVING, Layout, Member
 
 _PRIMARY = ("primary", "master")
+_LEADER_EVERY = 0.15
 
 
 @dataclass(slots=True)
@@ -205,8 +206,7 @@ class Watcher:
     def __init__(self, folder: Path, layout: Layout) -> None:
         self._folder = folder
         self._layout = layout
-        self._led: tuple[str, int] | None = None
-        self._led_asked = 0
+        self._timeline = 0
         self._whole: bool | None = None
         self._whole_asked = 0
         self._cached: str | None = None
@@ -255,23 +255,35 @@ class Watcher:
         view.answered = time.monotonic_ns()
         return view
 
+    async def follow_leader(self, region: str) -> None:
+        """
+        Ask one Patroni for ever whether its PostgreSQL is primary, and mark the moment it became so.
+
+        The window runs from the last question answered no to the first answer yes; no answer tells nothing.
+        """
+        port = self._layout.own[f"patroni-{region}"]
+        last_no = None
+        while True:
+            asked = time.monotonic_ns()
+            found = await postgres.rest(port, within=0.5)
+            if found is not None and found.get("role") in _PRIMARY and found.get("state") == "running":
+                timeline = int(found.get("timeline") or 0)
+                if last_no is not None and timeline > self._timeline:
+                    text = f"postgres-{region} is primary on timeline {timeline}"
+                    control.mark(self._folder, "promoted", "patroni", text, lower=last_no)
+                self._timeline = max(self._timeline, timeline)
+                last_no = None
+            elif found is not None:
+                last_no = asked
+            await asyncio.sleep(_LEADER_EVERY)
+
     def note(self, view: View) -> None:
-        """Mark a new leader, a new primary of the cache, and replicas that are back, since the last look."""
-        region = view.database_primary()
-        found = view.postgres.get(region or "") or {}
-        led = (region, int(found.get("timeline") or 0)) if region and found.get("state") == "running" else None
-        if led is not None:
-            if self._led is not None and led != self._led:
-                text = f"postgres-{led[0]} is primary on timeline {led[1]}"
-                self._mark("promoted", "patroni", text, self._led_asked, view)
-            self._led = led
-        self._led_asked = view.asked
+        """Mark a new primary of the cache, and a lab that is whole again, since the last look."""
         cached = view.cache_primary()
         if cached is not None:
             if self._cached is not None and cached != self._cached:
                 self._mark("decided", "sentinel", f"valkey-{cached} is the cache's primary", self._cached_asked, view)
-            self._cached = cached
-        self._cached_asked = view.asked
+            self._cached, self._cached_asked = cached, view.asked
         whole = not view.missing()
         if whole and self._whole is False:
             self._mark("redundant", "lab", "every member is back and in sync", self._whole_asked, view)
