@@ -106,8 +106,8 @@ class Conversation:
                 theirs.close()
                 os.close(watched)
             ended = False
+            reader, writer = await asyncio.open_connection(sock=ours, limit=wire.LARGEST_LINE)
             try:
-                reader, writer = await asyncio.open_connection(sock=ours, limit=wire.LARGEST_LINE)
                 writer.write(wire.line(self.task))
                 await writer.drain()
                 ended = await self._listen(reader, writer)
@@ -118,7 +118,9 @@ class Conversation:
             finally:
                 # Shielded: a second cancellation must not leave a process that goes on breaking things.
                 await asyncio.shield(self._end(process, interrupt=not ended))
-                ours.close()
+                # Through the transport: closed behind its back, the loop would go on watching the number, and the
+                # next socket that gets it would never be heard.
+                writer.transport.abort()
                 os.close(life)
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
