@@ -340,7 +340,7 @@ def _survivors(name: str, samples: list[Sample], story: Story) -> Iterable[AnyEv
     if math.isinf(story.fault):
         return
     acknowledged = [sample for sample in samples if sample.fate is Fate.ACKNOWLEDGED and sample.id is not None]
-    before = [sample.id for sample in acknowledged if (sample.ended or 0) <= at(story.fault)]
+    before = [sample.id for sample in acknowledged if (sample.sent or 0) < at(story.down[0][0])]
     gone = set(before[len(before) - story.lost :]) if story.lost else set()
     last = story.ends
     reads = (story.down[0][1] + 10.6, story.down[0][1] + 12.8, last - 2.9, last - 0.5)

@@ -16,7 +16,6 @@ from drill import wording
 from drill.model import Bounds, Phase
 from drill.reports import theme
 from drill.reports.series import Axis, Quantiles, Segment, Stretch, Write
-from drill.reports.text import clean
 
 WIDTH = 850
 BULLET = 220
@@ -147,7 +146,6 @@ def lanes(phases: Sequence[Phase], on: Axis) -> Spec:
         rows.append(
             {
                 "n": n + 0.5,
-                "name": clean(phase.name.replace("_", " ")),
                 "first": first,
                 "last": last,
                 "middle": (first + last) / 2,
@@ -157,7 +155,7 @@ def lanes(phases: Sequence[Phase], on: Axis) -> Spec:
         )
     height = 28 * len(rows)
     # By number: a phase may come twice.
-    y = _rows_of([str(row["name"]) for row in rows]) | {"field": "n"}
+    y = _rows_of(len(rows)) | {"field": "n"}
     span = {"x": _x(on), "x2": {"field": "last"}, "y": y}
     data = _data(rows)
     return _chart(
@@ -197,7 +195,6 @@ def _lane_axis() -> Spec:
         "title": None,
         "domain": False,
         "ticks": False,
-        "labelLimit": LEFT - 14,
         "labelPadding": 8,
         "labelColor": theme.INK,
         "labelFontSize": 13,
@@ -218,31 +215,25 @@ def ribbons(found: Mapping[str, Mapping[str, Sequence[Stretch]]], on: Axis) -> S
             {
                 "data": _data(rows),
                 "mark": {"type": "rect", "color": STATE[state], "clip": True},
-                "encoding": {"x": _x(on), "x2": {"field": "last"}, "y": _rows_of(names), "y2": {"field": "y2"}},
+                "encoding": {"x": _x(on), "x2": {"field": "last"}, "y": _rows_of(len(names)), "y2": {"field": "y2"}},
             }
         )
     return _chart([*_fault_span(on), *layers, *_fault_span(on)[1:]], height=34 * max(len(names), 1))
 
 
-def _rows_of(names: Sequence[str]) -> Spec:
-    labels = " : ".join(f"datum.value === {n}.5 ? {_quoted(name)}" for n, name in enumerate(names))
+def _rows_of(count: int) -> Spec:
+    """An axis of lanes, top down; `svg.draw` puts their names in the place of "lane 0", "lane 1", …"""
     axis = _lane_axis() | {
-        "values": [n + 0.5 for n in range(len(names))],
-        "labelExpr": f"{labels} : ''" if labels else "''",
+        "values": [n + 0.5 for n in range(count)],
+        "labelExpr": "'lane ' + floor(datum.value)",
         "grid": False,
     }
     return {
         "field": "y",
         "type": "quantitative",
-        "scale": {"domain": [0, max(len(names), 1)], "reverse": True, "nice": False},
+        "scale": {"domain": [0, max(count, 1)], "reverse": True, "nice": False},
         "axis": axis,
     }
-
-
-def _quoted(text: str) -> str:
-    """Text as a literal of Vega's expression language: nothing in it can end the literal."""
-    units = memoryview(text.encode("utf-16-le", "replace")).cast("H")
-    return "'" + "".join(f"\\u{unit:04x}" for unit in units) + "'"
 
 
 def latency(found: Sequence[Quantiles], failed: Sequence[Stretch], deadline_ms: float, on: Axis) -> Spec:
@@ -313,7 +304,7 @@ def servers(found: Mapping[str, Sequence[Stretch]], on: Axis) -> Spec:
     layer = {
         "data": _data(rows),
         "mark": {"type": "rect", "color": theme.LINE, "clip": True},
-        "encoding": {"x": _x(on), "x2": {"field": "last"}, "y": _rows_of(names), "y2": {"field": "y2"}},
+        "encoding": {"x": _x(on), "x2": {"field": "last"}, "y": _rows_of(len(names)), "y2": {"field": "y2"}},
     }
     return _chart([*_fault_span(on), layer], height=30 * len(names))
 

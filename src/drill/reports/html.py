@@ -7,6 +7,7 @@ vectors, the style sheet is inside, and its content policy forbids the rest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -47,7 +48,7 @@ def page(record: Record, history: History, measured: Measured) -> bytes:
             bullets=_bullets(record),
             lost=_lost(record),
             figures=_figures(record, history, measured, on),
-            ledgers=[_ledger(record, history, ledger, on) for ledger in measured.ledgers],
+            ledgers=[_ledger(record, history, n, ledger, on) for n, ledger in enumerate(measured.ledgers)],
             timeline=_timeline(record, history, measured, on),
             moments=_Moments(on),
             measures=[(wording.MEASURES[Measure(name)], _said(record, name)) for name in MEASURED],
@@ -144,8 +145,8 @@ def _bullets(record: Record) -> list[Markup]:
     return drawn
 
 
-def _drawn(spec: dict[str, Any], *, name: str, label: str) -> Markup:
-    return Markup(svg.draw(spec, name=name, label=label))  # noqa: S704 - parsed and written again as XML
+def _drawn(spec: dict[str, Any], *, name: str, label: str, lanes: Sequence[str] = ()) -> Markup:
+    return Markup(svg.draw(spec, name=name, label=label, lanes=lanes))  # noqa: S704 - parsed and written again as XML
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,25 +174,37 @@ def _figures(record: Record, history: History, measured: Measured, on: series.Ax
             latency.append(
                 (found, _drawn(spec, name=f"latency-{n}", label=said + f"99 % within {_seconds(found.latency_p99_s)}"))
             )
-    servers = series.served(history, on)
-    seen = "; ".join(f"{probe.name}: {probe.ok} ok, {probe.failed} failed" for probe in record.probes)
-    lanes = sorted(measured.phases, key=lambda phase: (phase.window.lower, phase.window.upper))
     return Figures(
-        ribbons=_drawn(charts.ribbons(ribbons, on), name="ribbons", label=f"What each probe saw over time. {seen}")
-        if ribbons
-        else None,
-        lanes=_drawn(
-            charts.lanes(lanes, on),
-            name="lanes",
-            label="Phases: " + ", ".join(_phase(phase, on) for phase in lanes),
-        )
-        if lanes
-        else None,
-        servers=_drawn(charts.servers(servers, on), name="servers", label=f"Who answered: {', '.join(servers)}")
-        if servers
-        else None,
+        ribbons=_ribbons(record, ribbons, on),
+        lanes=_lanes(measured, on),
+        servers=_servers(history, on),
         latency=latency,
     )
+
+
+def _ribbons(record: Record, found: dict[str, dict[str, list[series.Stretch]]], on: series.Axis) -> Markup | None:
+    if not found:
+        return None
+    seen = "; ".join(f"{probe.name}: {probe.ok} ok, {probe.failed} failed" for probe in record.probes)
+    label = f"What each probe saw over time. {seen}"
+    return _drawn(charts.ribbons(found, on), name="ribbons", lanes=list(found), label=label)
+
+
+def _lanes(measured: Measured, on: series.Axis) -> Markup | None:
+    phases = sorted(measured.phases, key=lambda phase: (phase.window.lower, phase.window.upper))
+    if not phases:
+        return None
+    label = "Phases: " + ", ".join(_phase(phase, on) for phase in phases)
+    names = [phase.name.replace("_", " ") for phase in phases]
+    return _drawn(charts.lanes(phases, on), name="lanes", lanes=names, label=label)
+
+
+def _servers(history: History, on: series.Axis) -> Markup | None:
+    found = series.served(history, on)
+    if not found:
+        return None
+    label = f"Who answered: {', '.join(found)}"
+    return _drawn(charts.servers(found, on), name="servers", lanes=list(found), label=label)
 
 
 def _phase(phase: Phase, on: series.Axis) -> str:
@@ -220,7 +233,7 @@ def _lost(record: Record) -> tuple[int, int] | None:
     return sum(ledger.lost or 0 for ledger in known), sum(ledger.acknowledged for ledger in known)
 
 
-def _ledger(record: Record, history: History, ledger: Ledger, on: series.Axis) -> LedgerFigures:
+def _ledger(record: Record, history: History, number: int, ledger: Ledger, on: series.Axis) -> LedgerFigures:
     found = series.writes(history, ledger, on)
     fates: dict[str, int] = {}
     for write in found:
@@ -229,7 +242,7 @@ def _ledger(record: Record, history: History, ledger: Ledger, on: series.Axis) -
     whole = near = None
     if found:
         spec = charts.ledger(series.segments(found), on)
-        whole = _drawn(spec, name=f"ledger-{ledger.probe}", label=f"Every write of {ledger.probe}: {said}")
+        whole = _drawn(spec, name=f"ledger-{number}", label=f"Every write of {ledger.probe}: {said}")
     lost = [write for write in found if write.fate == "lost"]
     # A loss ends with the newest lost write or with the fault, whichever is later.
     loss = (lost[0].at, max(lost[-1].at, 0.0)) if lost else None
@@ -239,7 +252,7 @@ def _ledger(record: Record, history: History, ledger: Ledger, on: series.Axis) -
         words = f"{wording.plural(len(ledger.lost), 'write')} lost, {text.said(bounds, Measure.RPO)}" if loss else ""
         near = _drawn(
             charts.around(close, on, loss, words),
-            name=f"near-{ledger.probe}",
+            name=f"near-{number}",
             label=f"The writes of {ledger.probe} around the fault. {words}",
         )
     return LedgerFigures(

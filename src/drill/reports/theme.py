@@ -34,7 +34,7 @@ DARK = {
     OK: "#2c7a6c",
     GOOD: "#4fd0bb",
     SLOW: "#e3b14b",
-    FAILED: "#ff7f6e",
+    FAILED: "#e2604f",
     UNKNOWN: "#7d8898",
     FAULT: "#ff8b4d",
     BAND: "#33527c",
