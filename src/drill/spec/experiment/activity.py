@@ -242,7 +242,11 @@ class Activities:
                 findings.note(f"{what} needs the program {path.value}, which is not found here", path)
         if arguments is not None:
             if arguments.kind == "scalar" and not isinstance(arguments.value, str):
-                XX.error(f"the arguments of {what} must be a list, not {found(arguments)}", arguments, hint)
+                findings.error(
+                    f"the arguments of {what} must be a list, not {found(arguments)}",
+                    arguments,
+                    "a list of arguments, or one text for a shell",
+                )
             findings.references(arguments, shell=shell)
         self._timeout(provider, node, what, pair=False)
 
@@ -307,16 +311,16 @@ class Activities:
         elif timeout.value <= 0:
             findings.warning(f"the timeout of {what} must be more than 0, not {found(timeout)}", timeout)
 
+    def _text_for_seconds(self, timeout: Node, what: str) -> None:
+        message = f"the timeout of {what} must be a number of seconds: Chaos Toolkit crashes on {found(timeout)}"
+        hint = None if timeout.value.startswith("${") else "write a number without quotes"
+        self.findings.warning(message, timeout, hint)
+
 
 def _json_in_vain(key: str, value: str) -> bool:
     """The header asks for JSON, but not in the one spelling that chaoslib knows."""
     exact = key == "Content-Type" and value == "application/json"
     return key.lower() == "content-type" and "json" in value and not exact
-
-    def _text_for_seconds(self, timeout: Node, what: str) -> None:
-        message = f"the timeout of {what} must be a number of seconds: Chaos Toolkit crashes on {found(timeout)}"
-        hint = None if timeout.value.startswith("${") else "write a number without quotes"
-        self.findings.warning(message, timeout, hint)
 
 
 def controls(holder: Node, what: str, findings: Findings, declared: set[str]) -> None:
