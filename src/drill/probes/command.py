@@ -21,6 +21,8 @@ _MOST = 1 << 20
 # Reading survivors is not measured, and there may be millions.
 _SURVIVORS_S = 30.0
 _SURVIVORS_MOST = 1 << 27
+# Whoever was killed is gone by then.
+_END_S = 0.9
 
 _words = ListOf(text, least=1, expected="a list of words; no shell takes part")
 _status = OneOf(integer, ListOf(integer, least=1), expected="an exit status such as 0, or a list of them")
@@ -100,6 +102,7 @@ class CommandProbe:
         self._expect = options.get("expect") or {}
         self._numeric = bool(options.get("value"))
         self._survivors = options.get("survivors")
+        self._ending: set[asyncio.Future[Any]] = set()
 
     async def open(self) -> None:
         """
@@ -170,6 +173,10 @@ class CommandProbe:
                 # A program that has ended may have left children that hold its output open: they go, too.
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
+                # Nobody waits for its end but `close`.
+                ending = asyncio.ensure_future(process.communicate())
+                self._ending.add(ending)
+                ending.add_done_callback(self._ending.discard)
         return status, bytes(output)
 
     async def survivors(self, first: int, last: int) -> tuple[list[int], str]:
@@ -193,7 +200,9 @@ class CommandProbe:
             raise EnvironmentFault(f"{command[0]} must print ids separated by blanks or newlines") from error
         return [id for id in ids if first <= id <= last], command[0]
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        if self._ending:
+            await asyncio.wait(self._ending, timeout=_END_S)
 
 
 def _statuses(given: int | list[int] | None, otherwise: int | None) -> list[int]:

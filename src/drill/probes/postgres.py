@@ -44,7 +44,7 @@ class PostgresProbe:
 
     keys = Table(
         "postgres probe",
-        Key("dsn", text, "postgresql://user@host:port,host:port/database?target_session_attrs=…", required=True),
+        Key("dsn", text, "postgresql://user@host:port/database; several hosts are separated by commas.", required=True),
         Key("query", text, "What is asked, for a probe that reads; without it, SELECT 1."),
         Key(
             "expect",
