@@ -232,6 +232,15 @@ def test_a_gap_across_the_fault_counts_whole() -> None:
     assert (found.rto, found.gap) == (bounds(0, 600), True)
 
 
+def test_what_was_not_watched_at_the_end_may_hide_an_outage() -> None:
+    """The prober stood still for the last two seconds before the undo, or before the end."""
+    stalled = grid(14_000, unknown=range(12_100, 14_100, 100))
+
+    assert measure_probe("reads", stalled, T0, T).rto == bounds(0, 2000)
+    assert measure_probe("reads", grid(20_000), T0, T, undone=[15_050 * MS]).rto == bounds(0, 100)
+    assert measure_probe("reads", grid(12_000), T0, T, undone=[15_000 * MS]).rto == bounds(0, 3000)
+
+
 def test_nothing_good_before_the_fault_leaves_no_upper_bound() -> None:
     """Without a last good sample nobody knows since when it is well."""
     found = measure_probe("reads", grid(20_000, start=1000), T0, T)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -37,7 +38,8 @@ def measure_probe(
     series = whole if cut is None else Series(samples, rule, cut)
     found = series.incidents(t0)
     away = bool(found) and found[-1].recovered is None
-    hidden = None if found else longest_unseen(series, t0)
+    end = max((sample.planned if sample.sent is None else sample.sent for sample in samples), default=0)
+    hidden = None if found else longest_unseen(series, t0, end if cut is None else cut)
     unseen = Bounds(0, hidden)
     return ProbeMeasure(
         probe=name,
@@ -48,7 +50,7 @@ def measure_probe(
         error_ratio=None if t0 is None else _error_ratio(samples, t0, cut),
         flaps=max(0, sum(incident.flaps + 1 for incident in found) - 1),
         incidents=found,
-        failback=None if cut is None or away else _failback(whole, cut),
+        failback=None if cut is None or away else _failback(whole, cut, end),
         healthy_before=_healthy_before(whole, t0),
         watched=t0 is not None and series.watched(t0.upper),
         after_undo=away and cut is not None and _came_back(whole, t0),
@@ -68,17 +70,17 @@ def rto_from(measured: ProbeMeasure, origin: Window) -> Bounds | None:
     return between(origin, Window(last.last_failed, last.recovered))
 
 
-def longest_unseen(series: Series, t0: Window | None) -> int | None:
+def longest_unseen(series: Series, t0: Window | None, end: int) -> int | None:
     """
-    `G`: the longest outage that could hide between good samples since the fault.
+    `G`: the longest outage that could hide between good samples from the fault to *end*.
 
-    None when no good sample was sent before the fault, or none after.
+    None when no good sample was sent before the fault, or none since.
     """
     good = [series.sent[i] for i in series.ok]
-    if t0 is not None:
-        before = [sent for sent in good if sent < t0.lower][-1:]
-        good = [*before, *(sent for sent in good if sent >= t0.lower)] if before else []
-    return max((after - sent for sent, after in pairwise(good)), default=None)
+    before = bisect_left(good, t0.lower) if t0 is not None else 1
+    if before == 0 or before >= len(good):
+        return None
+    return max(after - sent for sent, after in pairwise([*good[before - 1 :], max(end, good[-1])]))
 
 
 def _cut(samples: Sequence[Sample], rule: Rule, t0: Window | None, undone: Sequence[int]) -> int | None:
@@ -130,13 +132,13 @@ def _error_ratio(samples: Sequence[Sample], t0: Window, until: int | None) -> Bo
     return Bounds(failed * MILLION // count, -(-(failed + unknown) * MILLION // count))
 
 
-def _failback(whole: Series, began: int) -> Bounds | None:
+def _failback(whole: Series, began: int, end: int) -> Bounds | None:
     """The outage since undoing began; upper None when service was not watched for `hold` after it."""
     if not whole.sent or whole.sent[-1] < began:
         return None
     undo = Window(began, began)
     found = whole.incidents(undo)
-    return _outage(found) or Bounds(0, longest_unseen(whole, undo) if whole.watched(began) else None)
+    return _outage(found) or Bounds(0, longest_unseen(whole, undo, end) if whole.watched(began) else None)
 
 
 def _healthy_before(whole: Series, t0: Window | None) -> bool:
