@@ -148,6 +148,14 @@ class StepRecord(Field, frozen=True):
     reason: str | None = None
 
 
+class ReasonRecord(Field, frozen=True):
+    """Why samples were not ok, in the probe's words, and how many; the commonest first."""
+
+    outcome: str
+    detail: str
+    samples: int
+
+
 class ProbeRecord(Field, frozen=True):
     name: str
     kind: str
@@ -164,6 +172,7 @@ class ProbeRecord(Field, frozen=True):
     max_gap_s: float | None
     latency_p50_s: float | None
     latency_p99_s: float | None
+    reasons: list[ReasonRecord]
 
 
 class LedgerRecord(Field, frozen=True):

@@ -63,6 +63,9 @@ def duration(ns: int, *, up: bool | None = None) -> str:
     *up* rounds up when true, down when false, to the nearest when None.
     """
     unit, step = _scale(ns)
+    # 999.6 ms is said as 1 s.
+    ns = _rounded(ns, step, up) * step
+    unit, step = _scale(ns)
     return _number(ns, unit, step, up) if unit == "clock" else f"{_number(ns, unit, step, up)}{NBSP}{unit}"
 
 

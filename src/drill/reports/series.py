@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from drill.assemble import percentile
+from drill.assemble.units import percentile
 from drill.model import MILLISECOND, SECOND, Fate, History, Ledger, Measured, Outcome, Probe, Sample
 from drill.record import Record
 

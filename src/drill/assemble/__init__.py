@@ -1,0 +1,142 @@
+"""
+From a history to its record: every number that a report says.
+
+Pure. Nothing here measures or judges; what was not measured is written down
+as null with the reason, never as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from drill import limits, wording
+from drill.assemble.deeds import activities, fault_record, instructions, steps
+from drill.assemble.probes import baseline, probe_record
+from drill.assemble.results import ledger_record, measured_record, objective_record
+from drill.assemble.units import Since, seconds, utc
+from drill.measure import measure
+from drill.model import Guard, History, Judgement, Measured, Note
+from drill.record import SCHEMA, Artifact, PhaseRecord, Record
+from drill.verdict import judge
+
+__all__ = ["assemble", "compose"]
+
+
+def assemble(history: History, *, attachments: Sequence[Artifact] = ()) -> Record:
+    """
+    Measure and judge a run, and write down all that a report says of it.
+
+    *attachments* are the run's own files (journal, foreign reports) with their
+    digests, as whoever read them from disk found them.
+    """
+    measured = measure(history)
+    return compose(history, measured, judge(history, measured), attachments=attachments)
+
+
+def compose(
+    history: History, measured: Measured, judgement: Judgement, *, attachments: Sequence[Artifact] = ()
+) -> Record:
+    """Write down what was measured and judged; `assemble` without the measuring."""
+    began, ended, plan = history.began, history.ended, history.plan
+    since = Since(began.anchor.monotonic)
+    return Record(
+        schema=SCHEMA,
+        run_id=began.run_id,
+        drill=plan.drill,
+        title=plan.title,
+        system=plan.system,
+        result=judgement.result.value,
+        reason=judgement.reason,
+        cause=(ended.cause or None) if ended else "crash",
+        exit_code=judgement.result.exit_code,
+        started_at=utc(began.anchor.wall),
+        ended_at=utc(ended.anchor.wall) if ended else None,
+        duration_s=seconds(ended.anchor.monotonic - began.anchor.monotonic) if ended else None,
+        tool=dict(sorted(began.tool.items())),
+        trigger=began.trigger,
+        plan=_plan(history),
+        parameters=_parameters(history, measured),
+        clock=_clock(history, measured),
+        journal={"events": len(history.events), "last_line_sha256": history.digest or None},
+        objectives=[objective_record(judged) for judged in judgement.judged],
+        measured=measured_record(history, measured, since),
+        faults=[fault_record(history, fault.name, since) for fault in plan.faults],
+        activities=activities(history, since),
+        phases=[
+            PhaseRecord(
+                name=phase.name,
+                lower_s=since(phase.window.lower),
+                upper_s=since(phase.window.upper),
+                source=phase.source,
+                text=phase.text,
+            )
+            for phase in sorted(measured.phases, key=lambda phase: (phase.window.lower, phase.window.upper, phase.name))
+        ],
+        steps=steps(history, since),
+        probes=[probe_record(history, probe) for probe in plan.probes],
+        ledger=[ledger_record(ledger, plan.probe(ledger.probe)) for ledger in measured.ledgers],
+        baseline=baseline(history, measured),
+        guards=[_guard(guard) for guard in plan.guards],
+        notes=[note.text for note in history.of(Note)],
+        limits=limits.limits(history, measured, judgement),
+        instructions=instructions(history),
+        artifacts=sorted(attachments, key=lambda artifact: artifact.path),
+    )
+
+
+# --- identity and method --------------------------------------------------------------------------------------------
+
+
+def _plan(history: History) -> dict[str, Any]:
+    plan = history.plan
+    return {
+        "digest": plan.digest or None,
+        "lab": plan.lab,
+        "judged": list(plan.judged),
+        "observed": list(plan.observed),
+        "redundancy": list(plan.redundancy),
+        "disaster": plan.disaster,
+        "files": [{"path": file.path, "sha256": file.sha256} for file in plan.files],
+    }
+
+
+def _parameters(history: History, measured: Measured) -> dict[str, Any]:
+    """What was set, and for each probe what followed from it."""
+    given = history.plan.parameters
+    return {
+        "onset_ratio": given.onset_ratio,
+        "onset_window_s": {
+            probe.name: seconds(given.onset_window if given.onset_window is not None else 50 * probe.every)
+            for probe in history.plan.probes
+        },
+        "recovery_ratio": given.recovery_ratio,
+        "minimum_capacity": given.minimum_capacity,
+        "hold_min_ok": given.hold_min_ok,
+        "hold_s": {found.probe: seconds(found.hold) for found in measured.per_probe},
+    }
+
+
+def _clock(history: History, measured: Measured) -> dict[str, Any]:
+    start, ended = history.began.anchor, history.ended
+    clock: dict[str, Any] = {
+        "anchor_start": {"wall": utc(start.wall), "monotonic_s": 0.0},
+        "anchor_end": None,
+        "drift_ppm": None,
+        "suspended": measured.suspended,
+        "reason": "the run has no end: nothing to compare the first anchor with",
+    }
+    if ended is None:
+        return clock
+    elapsed = ended.anchor.monotonic - start.monotonic
+    clock["anchor_end"] = {"wall": utc(ended.anchor.wall), "monotonic_s": seconds(elapsed)}
+    clock["reason"] = None
+    if elapsed > 0:
+        clock["drift_ppm"] = round((ended.anchor.wall - start.wall - elapsed) * 1_000_000 / elapsed, 1)
+    return clock
+
+
+def _guard(guard: Guard) -> str:
+    if guard.probe:
+        return f"{guard.probe} stays good"
+    return f"no outage longer than {wording.duration(guard.max_outage or 0)}"

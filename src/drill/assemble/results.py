@@ -1,0 +1,133 @@
+"""What was measured and judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drill import limits, wording
+from drill.assemble.units import Since, counted, maybe_seconds, seconds, share, span
+from drill.model import Bounds, History, Incident, Judged, Ledger, Measure, Measured, Probe, ProbeMeasure
+from drill.record import (
+    IncidentRecord,
+    Instant,
+    LedgerRecord,
+    MeasuredRecord,
+    ObjectiveRecord,
+    PerProbe,
+)
+
+# Ids shown of each set of the ledger: enough to look them up in the store, few enough to read.
+EXAMPLES = 10
+
+SETS = ("lost", "late_loss", "recovered", "absent", "phantom", "zombie", "stale", "holes")
+
+
+def objective_record(judged: Judged) -> ObjectiveRecord:
+    objective, found = judged.objective, judged.bounds
+    lower, upper = (found.lower, found.upper) if found else (None, None)
+    common: dict[str, Any] = {
+        "id": objective.id,
+        "verdict": judged.verdict.value,
+        "reason": judged.reason.value,
+        "explanation": judged.explanation,
+        "margin": _margin(judged),
+        "origin": objective.origin.value,
+        "source_ref": objective.source,
+    }
+    if objective.measure in wording.COUNTS:
+        return ObjectiveRecord(**common, target=objective.target, lower=lower, upper=upper)
+    if objective.measure is Measure.ERROR_RATIO:
+        as_share = share(found, "")
+        return ObjectiveRecord(
+            **common, target=objective.target / 1_000_000, lower=as_share.lower, upper=as_share.upper
+        )
+    return ObjectiveRecord(
+        **common,
+        target_s=seconds(objective.target),
+        lower_s=maybe_seconds(lower),
+        upper_s=maybe_seconds(upper),
+    )
+
+
+def _margin(judged: Judged) -> float | None:
+    found, target = judged.bounds, judged.objective.target
+    if found is None or target == 0:
+        return None
+    if judged.verdict.value == "met" and found.upper is not None:
+        return round(1 - found.upper / target, 4)
+    return round(1 - found.lower / target, 4) if judged.verdict.value == "missed" else None
+
+
+def measured_record(history: History, measured: Measured, since: Since) -> MeasuredRecord:
+    why = limits.Unmeasured(history, measured)
+    judged = set(history.plan.judged)
+    return MeasuredRecord(
+        rto=span(measured.rto, why.recovery),
+        outage=span(measured.outage, why.recovery),
+        rpo=span(measured.rpo, why.loss),
+        lost_writes=counted(measured.lost_writes, why.loss),
+        integrity=counted(None if measured.holes is None else Bounds(measured.holes, measured.holes), why.loss),
+        error_ratio=share(measured.error_ratio, why.recovery),
+        bad_time=span(measured.bad_time, why.recovery),
+        failback=span(measured.failback, why.failback),
+        redundancy=span(measured.redundancy, why.redundancy),
+        incidents=[
+            _incident(found.probe, incident, since)
+            for found in sorted(measured.per_probe, key=lambda found: found.probe)
+            for incident in found.incidents
+        ],
+        per_probe=[_per_probe(found, why.recovery, found.probe in judged) for found in measured.per_probe],
+    )
+
+
+def _incident(probe: str, incident: Incident, since: Since) -> IncidentRecord:
+    # Without a good sample before it, it may have begun at any time since the run did.
+    first = since(incident.last_good) if incident.last_good is not None else 0.0
+    return IncidentRecord(
+        probe=probe,
+        began=Instant(lower=min(first, since(incident.first_failed)), upper=since(incident.first_failed)),
+        ended=None if incident.recovered is None else since.instant(incident.last_failed, incident.recovered),
+        outage=span(incident.outage, ""),
+        flaps=incident.flaps,
+    )
+
+
+def _per_probe(found: ProbeMeasure, why: str, judged: bool) -> PerProbe:
+    return PerProbe(
+        name=found.probe,
+        rto=span(found.rto, why),
+        outage=span(found.outage, why),
+        bad_time=span(found.bad_time, why),
+        error_time_estimate_s=seconds(found.error_time),
+        flaps=found.flaps,
+        judged=judged,
+    )
+
+
+def ledger_record(ledger: Ledger, probe: Probe) -> LedgerRecord:
+    settled = ledger.survivors is not None
+    sets: dict[str, tuple[int, ...]] = {name: getattr(ledger, name) for name in SETS}
+    sizes: dict[str, int | None] = {name: len(ids) if settled else None for name, ids in sets.items()}
+    why = "no reading of the survivors settled"
+    return LedgerRecord(
+        probe=ledger.probe,
+        acknowledged=ledger.acknowledged,
+        refused=ledger.refused,
+        unknown=ledger.unknown,
+        survivors=ledger.survivors,
+        **sizes,
+        worst_case=ledger.worst_case if settled else None,
+        duplicates=ledger.duplicates if settled else None,
+        rpo=span(ledger.rpo, why if not settled else "the bounds of the loss are not known"),
+        examples={name: list(ids[:EXAMPLES]) for name, ids in sets.items() if ids},
+        exposure={
+            "n": ledger.exposure,
+            "needed": ledger.needed,
+            "last_age_s": maybe_seconds(ledger.last_age),
+            "enough": ledger.exposed,
+            "period_s": seconds(probe.every),
+        },
+        resolution_s=maybe_seconds(ledger.resolution),
+        settled=ledger.settled,
+        reason=None if settled else why,
+    )
