@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 from collections.abc import Callable
 from typing import Any
@@ -156,7 +158,9 @@ def _parses(path: str) -> bool:
     from jsonpath2.path import Path  # type: ignore[import-untyped]  # ships no types
 
     try:
-        Path.parse_str(path)
+        # ANTLR prints what it stumbles over.
+        with contextlib.redirect_stderr(io.StringIO()):
+            Path.parse_str(path)
     except (ValueError, RecursionError):
         return False
     except Exception:  # noqa: BLE001 - the parser's own errors are what a wrong path may raise, whatever they are
