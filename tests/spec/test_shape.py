@@ -61,7 +61,9 @@ plain = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.sampled_from(["30s", "5%", "x", "", "impact", "0.5"])),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from(["target", "from", "source", "hold", "onset_ratio", "watch", "x"]), inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["target", "from", "source", "hold", "onset_ratio", "watch", "x"]), inner, max_size=3
+        ),
     ),
     max_leaves=6,
 )
