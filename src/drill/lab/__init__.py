@@ -11,12 +11,13 @@ import asyncio
 import json
 import os
 import secrets
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from drill.errors import EnvironmentFault
 
@@ -43,8 +44,8 @@ class Lab:
     folder: Path
     endpoints: dict[str, str]
     seconds: float | None = None
-    # Held open while we own the lab; it ends when this does, however we end.
-    _line: IO[bytes] | None = field(default=None, repr=False)
+    # Its standard input is held open while we own the lab: it ends when we do, however we end.
+    _keeper: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     async def ask(self, verb: str, *, answer_within: float = 10, **arguments: Any) -> dict[str, Any]:
         """
@@ -87,8 +88,9 @@ class Lab:
             # Nobody answers: whatever is left of it goes all the same.
             await asyncio.to_thread(process.sweep, self.folder)
             process.remove(self.folder)
-        if self._line is not None:
-            self._line.close()
+        if self._keeper is not None and self._keeper.stdin is not None:
+            self._keeper.stdin.close()
+            await asyncio.to_thread(self._keeper.wait)
         loop = asyncio.get_running_loop()
         until = loop.time() + within
         while self.folder.exists() or process.belonging(self.folder):
@@ -114,56 +116,58 @@ async def up(
     Raises:
         EnvironmentFault: The folder is in use, or the lab did not come up; with the tail of the log that says why.
     """
-    from drill.lab import process
-
     folder = _make(folder, name)
-    argv = process.python("drill.lab.keeper", folder, name, "attached" if attached else "detached")
     log = folder / "keeper.log"
-    with log.open("ab") as sink:
-        keeper = await asyncio.create_subprocess_exec(
-            *map(str, argv),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=sink,
-            start_new_session=True,
-            env={**os.environ, process.MARK: str(folder / "keeper")},
-        )
+    keeper = _start_keeper(folder, name, "attached" if attached else "detached", log)
     assert keeper.stdin is not None
-    line = _own_pipe(keeper.stdin)
     ready: dict[str, Any] | None = None
     try:
         ready = await _await_ready(keeper, progress, log)
     finally:
         if ready is None:
-            line.close()
-            await asyncio.shield(keeper.wait())
+            keeper.stdin.close()
+            await asyncio.shield(asyncio.to_thread(keeper.wait))
             _forget(folder)
-    if not attached:
-        line.close()
-    return Lab(name, folder, ready["ready"], ready["seconds"], line if attached else None)
+    if attached:
+        return Lab(name, folder, ready["ready"], ready["seconds"], keeper)
+    keeper.stdin.close()
+    # Not ours any more: nobody is to wait for it, or to be warned that nobody did.
+    keeper.returncode = 0
+    return Lab(name, folder, ready["ready"], ready["seconds"])
 
 
-def _own_pipe(pipe: asyncio.StreamWriter) -> IO[bytes]:
-    """The writing end out of the hands of the event loop: the lab may outlive the loop, not the process."""
-    descriptor: int = pipe.transport.get_extra_info("pipe").fileno()
-    own = os.fdopen(os.dup(descriptor), "wb", buffering=0)
-    pipe.transport.close()
-    return own
-
-
-async def _await_ready(
-    keeper: asyncio.subprocess.Process, progress: Callable[[str], None], log: Path
-) -> dict[str, Any]:
-    assert keeper.stdout is not None
-    while text := await keeper.stdout.readline():
-        said: dict[str, Any] = json.loads(text)
-        if "error" in said:
-            raise EnvironmentFault(f"the lab did not come up: {said['error']}")
-        if "ready" in said:
-            return said
-        progress(said["progress"])
+def _start_keeper(folder: Path, name: str, mode: str, log: Path) -> subprocess.Popen[bytes]:
     from drill.lab import process
 
+    with log.open("ab") as sink:
+        return subprocess.Popen(
+            [str(word) for word in process.python("drill.lab.keeper", folder, name, mode)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=sink,
+            bufsize=0,
+            start_new_session=True,
+            env={**os.environ, process.MARK: str(folder / "keeper")},
+        )
+
+
+async def _await_ready(keeper: subprocess.Popen[bytes], progress: Callable[[str], None], log: Path) -> dict[str, Any]:
+    from drill.lab import process
+
+    lines = asyncio.StreamReader()
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines), keeper.stdout
+    )
+    try:
+        while text := await lines.readline():
+            said: dict[str, Any] = json.loads(text)
+            if "error" in said:
+                raise EnvironmentFault(f"the lab did not come up: {said['error']}")
+            if "ready" in said:
+                return said
+            progress(said["progress"])
+    finally:
+        pipe.close()
     raise EnvironmentFault(f"the lab's keeper ended while it came up\n{process.tail(log)}")
 
 
