@@ -233,6 +233,10 @@ class Sampler:
             raise
         except Exception as error:  # noqa: BLE001 a broken plug-in proves nothing about the service
             answer = Answer(Outcome.UNKNOWN, f"the probe kind {self.probe.kind} is broken: {type(error).__name__}")
+        if self._clock.now() - request.sent > self.probe.deadline:
+            # The deadline's timer is overdue. It judges, once the timers before it have shown for how long
+            # the loop stood still.
+            await self._loop.create_future()
         self._judge(request, answer)
 
     def _judge(self, request: _Request, answer: Answer) -> None:
@@ -240,9 +244,6 @@ class Sampler:
             return
         assert request.sent is not None
         ended = self._clock.now()
-        if ended - request.sent > self.probe.deadline:
-            self._time_out(request, ended)
-            return
         fate = answer.fate
         if request.id is not None and fate is None:
             fate = Fate.UNKNOWN
