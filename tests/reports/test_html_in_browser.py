@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from drill.reports.html import HtmlFormat
-from tests.reports.worlds import HISTORIES, the_run
+from tests.reports.worlds import the_run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER = next((found for name in BROWSERS if (found := shutil.which(name))), None)
@@ -60,7 +60,7 @@ def _asked(log: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", sorted(HISTORIES))
+@pytest.mark.parametrize("name", ["missed", "unsafe"])
 def test_a_page_opens_from_disk_without_complaint(name: str, tmp_path: Path) -> None:
     """A real browser shows the result, says nothing in its console and asks no server for anything."""
     run = the_run(name)
