@@ -18,7 +18,7 @@ def command(files: tuple[Path, ...], strict: bool, as_json: bool) -> None:
     """
     Check FILES: drills, and any Chaos Toolkit experiment (JSON or YAML), offline.
 
-    Without FILES, every file in drills/ and experiments/ is checked. Nothing is
+    Without FILES, every file in drills/, experiments/ and probes/ is checked. Nothing is
     imported or run, and no environment variable is needed. Exit code 2 when a
     file cannot be used.
 
@@ -50,7 +50,7 @@ def command(files: tuple[Path, ...], strict: bool, as_json: bool) -> None:
 def _all() -> list[Path]:
     return [
         file
-        for folder in ("drills", "experiments")
+        for folder in ("drills", "experiments", "probes")
         for file in sorted(Path(folder).rglob("*"))
         if file.suffix in (".yaml", ".yml", ".json")
     ]

@@ -29,8 +29,7 @@ def command(file: Path, values: tuple[str, ...], as_json: bool) -> None:
     from drill.cli.run import pairs
 
     loaded = spec.load(file, values=pairs(values))
-    for problem in loaded.warnings:
-        say.problem(problem)
+    say.warnings(loaded.warnings)
     made = planning.make(loaded.drill, {})
     describe = {fault.name: plugins.load("engine", fault.engine)().describe(fault) for fault in made.faults}
     outline = planning.outline(made, describe)

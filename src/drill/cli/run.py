@@ -72,8 +72,7 @@ def command(
     from drill.spec import project
 
     loaded = _load(file, probes, {"rto": rto, "rpo": rpo, "lost_writes": lost_writes}, values, on)
-    for problem in loaded.warnings:
-        say.problem(problem)
+    say.warnings(loaded.warnings)
     folder = reports or project.root_of(file) / "reports"
     view: views.PlainView | views.LiveView
     live = sys.stderr.isatty() and not plain and not as_json

@@ -26,6 +26,13 @@ def problem(found: Problem) -> None:
     click.echo(click.style(head, fg=_COLOURS[found.severity]) + (f"\n{rest}" if rest else ""), err=True)
 
 
+def warnings(found: Iterable[Problem]) -> None:
+    """Print what a person should mend before believing a run; notes are for `drill lint`."""
+    for one in found:
+        if one.severity is not Severity.NOTE:
+            problem(one)
+
+
 def problem_data(found: Problem) -> dict[str, Any]:
     """One problem as data."""
     return {

@@ -108,6 +108,8 @@ class Activities:
         # Neither of these is ever shown under its name, and Chaos Toolkit asks for it only in the tolerance.
         if not where.startswith("the configuration") and (name is None or not name.value):
             findings.error(f"{what} needs a name", name or node)
+        elif name is not None and name.kind != "scalar":
+            findings.error(f"the name of {what} must be text, not {found(name)}", name)
         findings.keys(node, (*_KEYS, *(("target",) if implied else ())), what, _KEY_HINTS)
         self._pauses(node, what)
         self._flags(node, what)
@@ -306,9 +308,9 @@ class Activities:
             findings.references(timeout)
             if not (pair and timeout.value.startswith("${")):
                 self._text_for_seconds(timeout, what)
-        elif not number(timeout.value):
+        elif not isinstance(timeout.value, (int, float)):
             findings.error(f"the timeout of {what} must be a number of seconds, not {found(timeout)}", timeout)
-        elif timeout.value <= 0:
+        elif not number(timeout.value) or timeout.value <= 0:
             findings.warning(f"the timeout of {what} must be more than 0, not {found(timeout)}", timeout)
 
     def _text_for_seconds(self, timeout: Node, what: str) -> None:

@@ -305,7 +305,9 @@ def _method(root: Node, findings: Findings, activities: Activities) -> None:
 
 def _rollbacks(root: Node, findings: Findings, activities: Activities) -> None:
     rollbacks = root.get("rollbacks")
-    if rollbacks is not None and findings.sequence(rollbacks, "rollbacks"):
+    if rollbacks is not None and rollbacks.value in ("", {}):
+        findings.warning(f"rollbacks should be a list, not {found(rollbacks)}", rollbacks)
+    elif rollbacks is not None and findings.sequence(rollbacks, "rollbacks"):
         for activity in rollbacks.children:
             activities.check(activity, "rollbacks")
 
