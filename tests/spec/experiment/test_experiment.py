@@ -146,9 +146,8 @@ CRASHES_LATER = (
     "the timeout of",
     "the secrets of",
     "the path of",
-    "must be text, not",
-    "the configuration",
-    "steady-state-hypothesis must be a mapping",
+    "the name of",
+    "the url of",
 )
 
 
