@@ -147,7 +147,8 @@ CRASHES_LATER = (
     "the secrets of",
     "the path of",
     "the name of",
-    "the url of",
+    "the controls of",
+    "of the configuration",
 )
 
 
@@ -190,7 +191,8 @@ def chaostoolkit_takes(document: object) -> bool:
     return True
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same mutations each time: thousands of others were tried, and a rare one must not fail somebody else's change.
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 @given(data=st.data())
 def test_our_errors_are_chaos_toolkits(scratch: Path, data: st.DataObject) -> None:
     """What `chaos validate` takes has no errors here but those it crashes on later; what it refuses is told here."""
