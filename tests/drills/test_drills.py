@@ -1,0 +1,147 @@
+"""Every shipped drill, run from end to end on the real lab, passes or fails for the right reason."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from drill import lab as labs
+from drill.journal import replay
+from drill.model import Fate, Restored
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [pytest.mark.drills, pytest.mark.timeout(400)]
+
+
+@dataclass
+class Run:
+    code: int
+    record: dict[str, Any]
+    folder: Path
+    said: str
+
+    def verdicts(self) -> dict[str, str]:
+        return {objective["id"]: objective["verdict"] for objective in self.record["objectives"]}
+
+    def bounds(self, id: str) -> tuple[float, float]:
+        found = self.record["measured"][id]
+        return found["lower_s"], found["upper_s"]
+
+
+def run(name: str, reports: Path, *options: str) -> Run:
+    """`drill run drills/NAME.yaml`; its undo must be verified, whatever the drill is about."""
+    done = subprocess.run(
+        [sys.executable, "-m", "drill", "run", f"drills/{name}.yaml", "--reports", str(reports), *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=390,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    folders = list(reports.iterdir()) if reports.is_dir() else []
+    assert folders, said
+    restored = replay(folders[0]).of(Restored)
+    assert restored, said
+    assert all(event.verified for event in restored), said
+    return Run(done.returncode, json.loads((folders[0] / "report.json").read_text()), folders[0], said)
+
+
+def test_region_failover_is_met_by_patronis_own_failover(tmp_path: Path) -> None:
+    """Every process of east is killed; west serves within 30 s, once Patroni's lease has run out."""
+    done = run("region-failover", tmp_path)
+
+    assert (done.code, done.record["result"]) == (0, "met"), done.said
+    lower, upper = done.bounds("rto")
+    # The lease is 20 s and is renewed every second or two: nothing faster could be a real failover.
+    assert 15 < lower <= upper < 30
+    promoted = [phase for phase in done.record["phases"] if phase["name"] == "promoted"]
+    assert promoted, done.said
+    assert promoted[0]["text"].startswith("postgres-west")
+
+
+def test_database_failover_promotes_the_other_node(tmp_path: Path) -> None:
+    """The primary's node dies alone; its region lives on and writes through the link."""
+    done = run("database-failover", tmp_path)
+
+    assert (done.code, done.record["result"]) == (0, "met"), done.said
+    assert done.bounds("rto")[0] > 15
+
+
+def test_a_hanging_database_is_found_out_too(tmp_path: Path) -> None:
+    """A frozen primary answers nothing and refuses nothing; it is measured like a dead one."""
+    done = run("database-hang", tmp_path)
+
+    assert (done.code, done.record["result"]) == (0, "met"), done.said
+    assert done.bounds("rto")[0] > 15
+
+
+def test_losing_the_cache_does_not_move_the_region(tmp_path: Path) -> None:
+    """Orders go on from east within 1 % errors while the cache fails over."""
+    done = run("cache-loss", tmp_path)
+
+    assert (done.code, done.record["result"]) == (0, "met"), done.said
+    assert "routed" not in [phase["name"] for phase in done.record["phases"]]
+    assert done.record["faults"][0]["effect"] == "shown"
+
+
+def test_a_partition_is_survived_by_the_majority(tmp_path: Path) -> None:
+    """East lives on, cut off; west serves after east's lease has run out."""
+    done = run("partition", tmp_path)
+
+    assert (done.code, done.record["result"]) == (0, "met"), done.said
+
+
+async def test_data_loss_counts_exactly_the_orders_that_are_missing(tmp_path: Path) -> None:
+    """Acknowledged orders are really lost, the objective is missed, and the database itself agrees on each."""
+    lab = await labs.up(folder=None)
+    try:
+        done = run("data-loss", tmp_path, "--on", str(lab.folder))
+        connection = await asyncpg.connect(lab.endpoints["postgres.dsn"])
+        rows = {row["id"] for row in await connection.fetch("select id from orders")}
+        await connection.close()
+    finally:
+        await lab.down()
+
+    samples = replay(done.folder).samples("orders-writes")
+    missing = sorted(s.id for s in samples if s.fate is Fate.ACKNOWLEDGED and s.id is not None and s.id not in rows)
+    ledger = done.record["ledger"][0]
+    assert done.code == 1, done.said
+    assert done.verdicts()["rpo"] == "missed"
+    assert missing
+    assert (ledger["lost"], ledger["rpo"]["lower_s"] > 1.0) == (len(missing), True)
+    assert set(ledger["examples"]["lost"]) <= set(missing)
+    assert done.record["measured"]["lost_writes"] == {"lower": len(missing), "upper": len(missing), "reason": None}
+
+
+def test_a_fault_that_does_nothing_is_inconclusive(tmp_path: Path) -> None:
+    """The service was fine throughout, and yet nothing is proved."""
+    done = run("no-effect", tmp_path)
+
+    assert done.code == 3, done.said
+    assert [(o["id"], o["verdict"], o["reason"]) for o in done.record["objectives"]] == [
+        ("rto", "inconclusive", "no_effect")
+    ]
+
+
+def test_every_shipped_drill_is_run_here() -> None:
+    """A new file in drills/ needs a test of what it shows."""
+    shipped = {path.stem for path in (ROOT / "drills").glob("*.yaml")}
+    run_here = {
+        "region-failover",
+        "database-failover",
+        "database-hang",
+        "cache-loss",
+        "partition",
+        "data-loss",
+        "no-effect",
+    }
+    assert shipped == run_here
