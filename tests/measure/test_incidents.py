@@ -291,6 +291,14 @@ def test_a_partial_outage_needs_more_failures_than_the_onset_ratio() -> None:
     assert (found.first_failed, found.recovered) == (12_000 * MS, 12_500 * MS)
 
 
+def test_a_share_that_only_reaches_the_onset_ratio_begins_nothing() -> None:
+    """It must be above: 2 of 51 is not more than 2 of 51."""
+    seen = grid(20_000, [(2000, 2200)])
+
+    assert incidents(seen, T0, T, Parameters(onset_ratio=2 / 51, hold=1000 * MS)) == ()
+    assert len(incidents(seen, T0, T, Parameters(onset_ratio=1.9 / 51, hold=1000 * MS))) == 1
+
+
 def test_the_onset_window_ends_with_w() -> None:
     """The share is taken over [b, b+W], both ends included: 1 of 51 here, and 2 of 51 when b+W fails, too."""
     parameters = Parameters(onset_ratio=1.5 / 51, hold=1000 * MS)
@@ -310,13 +318,14 @@ def test_a_recovery_ratio_accepts_failures_and_does_not_count_them_again() -> No
 
 
 def test_the_hold_needs_enough_good_samples() -> None:
-    """Half of a hundred planned samples is enough by default, and fewer are not."""
+    """Half of a hundred planned samples by default; of these, 35 are good."""
     thin = [n for n in range(6100, 16_000, 100) if n % 300]
 
     (found,) = incidents(grid(16_000, DOWN_5S, unknown=thin), T0, T)
-    (enough,) = incidents(grid(16_000, DOWN_5S, unknown=thin), T0, T, Parameters(hold_min_ok=30))
+    (fewer,) = incidents(grid(16_000, DOWN_5S, unknown=thin), T0, T, Parameters(hold_min_ok=36))
+    (enough,) = incidents(grid(16_000, DOWN_5S, unknown=thin), T0, T, Parameters(hold_min_ok=35))
 
-    assert (found.recovered, enough.recovered) == (None, 6000 * MS)
+    assert (found.recovered, fewer.recovered, enough.recovered) == (None, None, 6000 * MS)
 
 
 def test_a_hold_with_a_hole_in_it_starts_again() -> None:
