@@ -182,13 +182,18 @@ def start(
         return subprocess.Popen(
             [str(word) for word in argv],
             cwd=folder,
-            env={**os.environ, **(env or {}), MARK: str(folder)},
+            env={**_environment(), **(env or {}), MARK: str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
             start_new_session=True,
             preexec_fn=prepare,
         )
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what a person has set for other databases: it would change those of the lab."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("PG", "PATRONI_"))}
 
 
 def run_postgres_tool(argv: Sequence[str | Path], folder: Path, *, timeout: float = 60) -> str:
@@ -201,7 +206,7 @@ def run_postgres_tool(argv: Sequence[str | Path], folder: Path, *, timeout: floa
     done = subprocess.run(
         [str(word) for word in argv],
         cwd=folder,
-        env={**os.environ, MARK: str(folder)},
+        env={**_environment(), MARK: str(folder)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,0 +1,26 @@
+"""What tests share: one lab for all of them."""
+
+import asyncio
+
+import pytest
+
+from drill.lab import up
+
+
+@pytest.fixture(scope="session")
+def one_lab():
+    """The lab of this test session; `lab` hands it to a test whole."""
+    lab = asyncio.run(up())
+    yield lab
+    asyncio.run(lab.down())
+
+
+@pytest.fixture
+def lab(one_lab):
+    """A whole lab: whatever a test breaks is restored after it."""
+    yield one_lab
+    one_lab.ask_now("link", action="restore")
+    one_lab.ask_now("start", answer_within=10, members=["router"], wait=False)
+    one_lab.ask_now("router", blackhole=False, interval=1.0, timeout=1.0, threshold=2)
+    everything = [f"region {region}" for region in ("east", "west", "witness", "edge")]
+    one_lab.ask_now("start", answer_within=130, members=everything, within=120)
