@@ -110,7 +110,7 @@ DRILL = Table(
     ),
 )
 
-_PROBE_KEYS = (
+PROBE_KEYS = (
     Key("probe", name, "The probe's name.", required=True),
     Key("kind", name, "What sends its requests.", required=True),
     Key("title", line, "What it stands for, in one line."),
@@ -122,7 +122,7 @@ _PROBE_KEYS = (
 def probe_table(kind: Any) -> Table:
     """The keys of a probe file of one kind (a probe plug-in)."""
     own: Table = kind.keys
-    return Table(own.title, *_PROBE_KEYS, *own.keys)
+    return Table(own.title, *PROBE_KEYS, *own.keys)
 
 
 def schema(of: str) -> dict[str, Any]:
