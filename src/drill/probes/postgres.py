@@ -26,6 +26,9 @@ _SERVER = "host(inet_server_addr()) || ':' || inet_server_port()"
 _WRITER = f"{_SERVER} || ' timeline ' || ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
 _WHO = f"CASE WHEN pg_is_in_recovery() THEN {_SERVER} || ' standby' ELSE {_WRITER} END"
 
+# A pool that once grew must not keep a server's connections from others.
+_IDLE = 5
+
 # Neither is measured: both may take as long as they need.
 _OPEN_S = 10.0
 _SURVIVORS_S = 20.0
@@ -157,7 +160,7 @@ class PostgresProbe:
 
     def _give_back(self, connection: Any, good: bool) -> None:
         # A connection that met an error, a read-only server above all, is not used again.
-        if self._pooled and good and not connection.is_closed():
+        if self._pooled and good and len(self._idle) < _IDLE and not connection.is_closed():
             self._idle.append(connection)
         else:
             connection.terminate()

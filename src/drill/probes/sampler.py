@@ -69,12 +69,13 @@ class Counts:
 class _Request:
     """One request in flight: its task, and the deadline that may overtake it."""
 
-    __slots__ = ("deadline", "id", "planned", "recorded", "sent", "task")
+    __slots__ = ("deadline", "id", "overtime", "planned", "recorded", "sent", "task")
 
     def __init__(self, planned: int, id: int | None) -> None:
         self.planned = planned
         self.id = id
         self.sent: int | None = None
+        self.overtime = 0
         self.recorded = False
         self.task: asyncio.Task[None] | None = None
         self.deadline: asyncio.TimerHandle | None = None
@@ -189,7 +190,7 @@ class Sampler:
 
     def _take(self, planned: int, now: int) -> None:
         if now - planned > max(_CATCH_UP, self.probe.every):
-            self._not_sent(planned, f"not sent: this prober stood still for {(now - planned) // MILLISECOND} ms")
+            self._not_sent(planned, "not sent: this prober stood still")
         elif len(self._flying) >= self.cap:
             self._not_sent(planned, f"not sent: in-flight cap, {self.cap} requests have not ended")
         else:
@@ -233,10 +234,6 @@ class Sampler:
             raise
         except Exception as error:  # noqa: BLE001 a broken plug-in proves nothing about the service
             answer = Answer(Outcome.UNKNOWN, f"the probe kind {self.probe.kind} is broken: {type(error).__name__}")
-        if self._clock.now() - request.sent > self.probe.deadline:
-            # The deadline's timer is overdue. It judges, once the timers before it have shown for how long
-            # the loop stood still.
-            await self._loop.create_future()
         self._judge(request, answer)
 
     def _judge(self, request: _Request, answer: Answer) -> None:
@@ -244,6 +241,11 @@ class Sampler:
             return
         assert request.sent is not None
         ended = self._clock.now()
+        late = ended - request.sent - self.probe.deadline
+        if late > 0:
+            # Its timer would have come first had the loop been running: then nobody knows when the answer came.
+            self._time_out(request, stood_still=bool(request.overtime) or late > _HICCUP)
+            return
         fate = answer.fate
         if request.id is not None and fate is None:
             fate = Fate.UNKNOWN
@@ -267,22 +269,27 @@ class Sampler:
         if request.recorded or request.sent is None:
             return
         now = self._clock.now()
-        self._stalls.woke(request.sent + self.probe.deadline, now)
-        self._time_out(request, now)
+        due = request.sent + self.probe.deadline
+        self._stalls.woke(due, now)
+        stood_still = self._stalls.within(request.sent, due)
+        if not request.overtime and stood_still > _HICCUP:
+            # The answer may have been there in time with nobody to read it. It gets back what we took from it:
+            # if it comes now, nobody knows; if it does not, it would not have come in time either.
+            request.overtime = stood_still
+            request.deadline = self._at(now + stood_still, self._overtake, request)
+            return
+        self._time_out(request, stood_still=False)
         if request.task:
             request.task.cancel()
 
-    def _time_out(self, request: _Request, now: int) -> None:
+    def _time_out(self, request: _Request, *, stood_still: bool) -> None:
         assert request.sent is not None
-        limit = self.probe.deadline
-        outcome, why = Outcome.FAILED, f"no answer within {limit / MILLISECOND:g} ms"
-        stood_still = self._stalls.within(request.sent, request.sent + limit)
-        # The answer may have been there in time with nobody to read it. A tenth of the deadline only blurs it.
-        if stood_still > max(limit // 10, _HICCUP):
-            outcome = Outcome.UNKNOWN
-            why = f"{why}, but this prober stood still for {stood_still // MILLISECOND} ms of it"
+        outcome, why = Outcome.FAILED, f"no answer within {self.probe.deadline / MILLISECOND:g} ms"
+        if stood_still:
+            outcome, why = Outcome.UNKNOWN, f"{why}, but this prober stood still meanwhile"
         fate = None if request.id is None else Fate.UNKNOWN
-        self._finish(request, Sample(request.planned, request.sent, now, outcome, why, None, request.id, fate))
+        sample = Sample(request.planned, request.sent, self._clock.now(), outcome, why, None, request.id, fate)
+        self._finish(request, sample)
 
     def _finish(self, request: _Request, sample: Sample) -> None:
         request.recorded = True

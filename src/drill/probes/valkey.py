@@ -23,6 +23,8 @@ _CODES = {
     "AuthenticationError": "NOAUTH",
     "NoPermissionError": "NOPERM",
 }
+# A pool that once grew must not keep a server's connections from others.
+_IDLE = 5
 # Reading survivors is not measured; it may take as long as a big set needs.
 _SURVIVORS_S = 20.0
 _SCAN = 1000
@@ -143,7 +145,7 @@ class ValkeyProbe:
             return answer
         finally:
             if connection is not None:
-                if self._pooled and good:
+                if self._pooled and good and len(self._idle) < _IDLE:
                     self._idle.append(connection)
                 else:
                     await connection.disconnect(nowait=True)
