@@ -85,8 +85,14 @@ def test_rounding_never_narrows_bounds(lower: int, width: int) -> None:
         (3_961 * MS, 5_966 * MS, "+3.96…5.97 s"),
         (21_950 * MS, 22 * S, "+21.95…22.00 s"),
         (-27 * MS, 24 * MS, "−0.03…+0.03 s"),
+        (-100 * MS, -80 * MS, "−0.10…−0.08 s"),
     ],
 )
 def test_a_moment_is_counted_from_the_fault(lower: int, upper: int | None, said: str) -> None:
     """Before the fault is negative, after it positive, and a moment known only within bounds shows both."""
     assert plain(wording.moment(lower, upper)) == said
+
+
+def test_ids_in_a_row_are_said_as_a_range() -> None:
+    """Ids may be long; neighbours are drawn together."""
+    assert wording.id_ranges([3, 4, 5, 9, 11, 12]) == "3–5, 9, 11–12"

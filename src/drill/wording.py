@@ -7,6 +7,8 @@ contains what was measured.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from drill.model import MILLISECOND, SECOND, Bounds, Measure, Result
 
 MINUTE = 60 * SECOND
@@ -110,9 +112,8 @@ def moment(lower: int, upper: int | None = None) -> str:
         last = first = _rounded(lower, SECOND // 100, None)
     if first == last:
         return f"{_signed(first)}{NBSP}s"
-    same_sign = (first < 0) == (last < 0)
     begin, end = _alike(_signed(first), _signed(last))
-    return f"{begin}…{end.lstrip('+−') if same_sign else end}{NBSP}s"
+    return f"{begin}…{end.lstrip('+') if first >= 0 else end}{NBSP}s"
 
 
 def _alike(lower: str, upper: str) -> tuple[str, str]:
@@ -156,6 +157,17 @@ def ratio_bounds(found: Bounds) -> str:
         return f"≥{NBSP}{ratio(found.lower, up=False)}"
     lower, upper = ratio(found.lower, up=False), ratio(found.upper, up=True)
     return lower if lower == upper else f"{lower} – {upper}"
+
+
+def id_ranges(ids: Sequence[int]) -> str:
+    """Sorted ids with neighbours drawn together: "7, 10–12"."""
+    runs: list[list[int]] = []
+    for id in ids:
+        if runs and id == runs[-1][1] + 1:
+            runs[-1][1] = id
+        else:
+            runs.append([id, id])
+    return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in runs)
 
 
 def plural(n: int, one: str, many: str | None = None) -> str:

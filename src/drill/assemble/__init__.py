@@ -132,7 +132,8 @@ def _clock(history: History, measured: Measured) -> dict[str, Any]:
     clock["anchor_end"] = {"wall": utc(ended.anchor.wall), "monotonic_s": seconds(elapsed)}
     clock["reason"] = None
     if elapsed > 0:
-        clock["drift_ppm"] = round((ended.anchor.wall - start.wall - elapsed) * 1_000_000 / elapsed, 1)
+        # Adding 0 makes of -0.0 a 0.
+        clock["drift_ppm"] = round((ended.anchor.wall - start.wall - elapsed) * 1_000_000 / elapsed, 1) + 0.0
     return clock
 
 

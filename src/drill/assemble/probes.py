@@ -11,6 +11,8 @@ from drill.assemble.units import maybe_seconds, percentile, seconds
 from drill.model import History, Measured, Outcome, Probe, Sample, StepBegan, StepEnded, StepKind
 from drill.record import ProbeRecord, ReasonRecord
 
+REASONS = 12
+
 
 def probe_record(history: History, probe: Probe) -> ProbeRecord:
     samples = history.samples(probe.name)
@@ -43,10 +45,13 @@ def probe_record(history: History, probe: Probe) -> ProbeRecord:
 
 def _reasons(samples: Sequence[Sample]) -> list[ReasonRecord]:
     counted = Counter((sample.outcome.value, sample.detail) for sample in samples if sample.outcome is not Outcome.OK)
-    return [
-        ReasonRecord(outcome=outcome, detail=detail, samples=times)
-        for (outcome, detail), times in sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-    ]
+    ordered = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    found = [ReasonRecord(outcome=outcome, detail=detail, samples=n) for (outcome, detail), n in ordered[:REASONS]]
+    # A reason may carry a number of its own and so be there once; the rest is added up.
+    rest = Counter[str]()
+    for (outcome, _), n in ordered[REASONS:]:
+        rest[outcome] += n
+    return found + [ReasonRecord(outcome=each, detail="other reasons", samples=rest[each]) for each in sorted(rest)]
 
 
 def latencies(samples: Sequence[Sample]) -> list[int]:

@@ -88,6 +88,7 @@ def _environment() -> Environment:
         seconds=_seconds,
         count=lambda value: "not known" if value is None else wording.count(value),
         said=text.said,
+        ids=wording.id_ranges,
         words=lambda name: str(name).replace("_", " "),
         percent=lambda value: wording.ratio(round(value * 1_000_000)),
     )

@@ -16,9 +16,9 @@ from drill.assemble.units import percentile
 from drill.model import MILLISECOND, SECOND, Fate, History, Ledger, Measured, Outcome, Probe, Sample
 from drill.record import Record
 
-# Stretches are drawn in half pixels of a plot 850 pixels wide.
-COLUMNS = 1700
-BINS = 212
+# Stretches are drawn in half pixels of a plot some 820 pixels wide.
+COLUMNS = 1640
+BINS = 205
 # More shapes than this and a plot of writes draws segments instead.
 MOST_POINTS = 600
 MOST_SEGMENTS = 800
@@ -71,8 +71,14 @@ class Quantiles:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One attempted write and the set it belongs to: survived, lost, absent, recovered, refused or unread."""
+    """
+    One attempted write and the set it belongs to: survived, lost, absent, recovered, refused or unread.
 
+    Attributes:
+        number: Its place among the writes of the run, from 1; ids may be long.
+    """
+
+    number: int
     id: int
     at: float
     fate: str
@@ -194,12 +200,12 @@ def writes(history: History, ledger: Ledger, on: Axis) -> list[Write]:
             return "recovered" if sample.id in recovered else "absent" if sample.id in absent else "unread"
         return "refused" if sample.fate is Fate.REFUSED else "survived"
 
-    found = [
-        Write(sample.id, on.at(moment(sample)), fate(sample))
+    sent = {
+        sample.id: sample
         for sample in history.samples(ledger.probe)
         if sample.id is not None and sample.sent is not None
-    ]
-    return sorted(found, key=lambda write: write.id)
+    }
+    return [Write(n, id, on.at(moment(sent[id])), fate(sent[id])) for n, id in enumerate(sorted(sent), 1)]
 
 
 def segments(found: Sequence[Write]) -> list[Segment]:

@@ -35,7 +35,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 _LONG = re.compile(r"-?\d+\.\d{3,}")
 _LANE = re.compile(r"lane (\d+)")
 # Characters that fit beside a chart.
-LONGEST = 17
+LONGEST = 20
 _ID = re.compile(r"url\(#([^)]+)\)")
 
 
