@@ -170,7 +170,7 @@ def test_an_error_ratio_is_judged_in_parts_per_million() -> None:
 
     assert (found.verdict, said(found.explanation)) == (
         Verdict.MISSED,
-        "26.17 % – 26.18 % is beyond the target of 20 %",
+        "26.17–26.18 % is beyond the target of 20 %",
     )
 
 
@@ -209,11 +209,11 @@ def test_an_objective_about_one_probe_leaves_the_others_out() -> None:
     ],
 )
 def test_recovery_may_be_counted_from_another_instant(origin: Origin, found_bounds: object) -> None:
-    """Detected between 2 and 3 s; when it was decided nobody told."""
+    """Detected between 2 and 3 s, another alarm before the fault is not its; when it was decided nobody told."""
     found = only(
         samples={"reads": grid(20_000, DOWN_5S)},
         objectives=[objective(Measure.RTO, 30_000, origin=origin)],
-        more=[mark("detected", 2000, 3000)],
+        more=[mark("detected", 100, 200), mark("detected", 2000, 3000)],
     )
 
     assert found.bounds == found_bounds
@@ -389,10 +389,10 @@ def test_without_recent_writes_nothing_lost_proves_nothing() -> None:
     """Vector 8: the newest acknowledgement was 1.2 s old when the fault struck."""
     found = data(range(800), LOST_0, t0=window(5196, 5197), samples={"reads": grid(30_000, [(5300, 9000)])})
 
-    assert (of(found, Measure.LOST_WRITES).verdict, of(found, Measure.LOST_WRITES).reason) == (
-        Verdict.INCONCLUSIVE,
-        Reason.NO_EXPOSURE,
-    )
+    assert [(each.verdict, each.reason) for each in found.judged] == [
+        (Verdict.INCONCLUSIVE, Reason.NO_EXPOSURE),
+        (Verdict.MET, Reason.WITHIN_TARGET),  # integrity: nothing is gone, so nothing outlived it
+    ]
 
 
 def test_missing_exposure_does_not_unmake_a_loss() -> None:
@@ -427,6 +427,13 @@ def test_holes_miss_integrity_without_being_asked() -> None:
     (integrity,) = found.judged
     assert (integrity.objective.id, integrity.verdict, integrity.reason) == ("integrity", Verdict.MISSED, Reason.HOLES)
     assert found.result is Result.MISSED
+
+
+def test_a_ledger_that_is_only_observed_is_not_judged() -> None:
+    """It is reported; nobody asked for its data."""
+    found = data([], RTO_30S, reads=[], judge_ledger=False)
+
+    assert ([each.objective.id for each in found.judged], found.result) == (["rto"], Result.MET)
 
 
 @pytest.mark.parametrize(("survivors", "verdict"), [(800, Verdict.MET), (799, Verdict.MISSED)])

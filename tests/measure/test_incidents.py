@@ -161,6 +161,15 @@ def test_what_was_in_flight_when_the_undo_began_proves_nothing() -> None:
     assert (found.rto, found.after_undo) == (bounds(7800 - 960, None), True)
 
 
+@pytest.mark.parametrize(("ended", "away_since"), [(7999, 7900), (8000, 7800)])
+def test_what_ended_with_the_undo_was_in_flight(ended: float, away_since: float) -> None:
+    """An answer at the very instant the undo began is left out, one before it is not."""
+    seen = [each for each in grid(30_000, [(1000, 8200)]) if each.planned != 7900 * MS]
+    seen.append(sample(7900, Outcome.FAILED, ended - 7900))
+
+    assert measure_probe("reads", seen, T0, T, undone=[8000 * MS]).rto == bounds(away_since - 960, None)
+
+
 def test_the_undo_is_what_heals_when_it_is_under_test() -> None:
     """Without a cut, service back at 8.2 s is a recovery of 7.14 to 7.25 s."""
     found = measure_probe("reads", grid(30_000, [(1000, 8200)]), T0, T)
@@ -259,6 +268,32 @@ def test_a_hole_in_the_watch_is_no_watch() -> None:
     found = measure_probe("reads", grid(20_000, unknown=range(5000, 6100, 100)), T0, T)
 
     assert found.watched is False
+
+
+def test_a_hole_that_begins_before_the_fault_is_a_hole_in_the_watch() -> None:
+    """Nothing was decided from 0.8 s to 2.1 s, across the fault."""
+    found = measure_probe("reads", grid(20_000, unknown=range(900, 2100, 100)), T0, T)
+
+    assert found.watched is False
+
+
+def test_a_request_that_this_machine_spoilt_proves_nothing() -> None:
+    """It was sent, but no socket was left: neither good nor bad, in the midst of the outage and at its edges."""
+    spoilt = [Sample(at * MS, at * MS, at * MS + MS, Outcome.UNKNOWN) for at in (900, 3000, 6000)]
+    seen = [*grid(20_000, DOWN_5S, missing=[900, 3000, 6000]), *spoilt]
+
+    (found,) = incidents(seen, T0, T)
+
+    assert (found.rto, found.outage, found.flaps) == (bounds(4940, 5150), bounds(4900, 5300), 0)
+
+
+def test_a_failure_that_ended_with_the_fault_is_the_faults() -> None:
+    """At the very instant the command was sent."""
+    seen = [each for each in grid(20_000) if each.planned != 900 * MS] + [sample(900, Outcome.FAILED, 50)]
+
+    found = measure_probe("reads", seen, T0, T)
+
+    assert (found.healthy_before, len(found.incidents)) == (True, 1)
 
 
 def test_a_failure_that_ended_before_the_fault_is_not_the_faults() -> None:

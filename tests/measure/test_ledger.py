@@ -55,6 +55,13 @@ def test_loss_ends_with_the_newest_lost_commit_when_that_came_after_the_fault() 
     assert (told.rpo, len(told.late_loss)) == (bounds(1494, 1496), 300)
 
 
+def test_a_loss_acknowledged_while_the_fault_took_hold_is_late() -> None:
+    """After the command was sent is late, whenever the effect was confirmed."""
+    told = account(writes(800), range(500), window(2504, 2600))
+
+    assert told.late_loss == tuple(range(501, 800))
+
+
 def test_nothing_lost_is_no_zero_but_bounded_by_the_newest_survivor() -> None:
     """Vector 8: all 800 there, 59 more unknown and absent."""
     unknown = [write(800 + i, 4000, 5000, Fate.UNKNOWN) for i in range(59)]
@@ -152,9 +159,18 @@ def test_the_last_settled_reading_decides() -> None:
     early, late = range(1, 800), [*range(700), 0]
     reads = [read(20_000, early), read(22_000, early), read(30_000, late), read(32_000, late)]
 
-    told = account(writes(800), [], reads=reads)
+    told = account([*writes(800), write(900, 25_000, 25_001)], [], reads=reads)
 
-    assert (told.lost, told.stale) == (tuple(range(700, 800)), (0,))
+    assert (told.lost, told.stale) == ((*range(700, 800), 900), (0,))
+
+
+def test_what_was_written_after_the_first_reading_is_not_stale() -> None:
+    """It could not be there yet."""
+    reads = [*settled(20_000, range(800)), *settled(30_000, [*range(800), 900])]
+
+    told = account([*writes(800), write(900, 25_000, 25_001)], [], reads=reads)
+
+    assert (told.lost, told.stale) == ((), ())
 
 
 def test_a_later_reading_that_lacks_a_survivor_makes_it_doubtful() -> None:
@@ -226,6 +242,15 @@ def test_when_one_name_answers_for_all_holes_are_told_by_time() -> None:
     assert told.holes == (650,)
 
 
+def test_a_survivor_acknowledged_after_the_loss_ended_is_no_hole() -> None:
+    """It was sent before the fault and answered after it: perhaps by the new server."""
+    across = write(900, 4012, 4013.5)
+
+    told = account([*writes(800), across], [*range(500), 900])
+
+    assert (len(told.lost), told.holes) == (300, ())
+
+
 # --- exposure -------------------------------------------------------------------------------------------------
 
 
@@ -243,6 +268,15 @@ def test_a_writer_whose_last_acknowledgement_is_old_is_not() -> None:
     found = exposure(writes_of(writes(800)).values(), writes(800), fault, 5 * MS, target=10 * SECOND)
 
     assert (found.last_age, found.count, found.enough) == (1200 * MS, 800, False)
+
+
+@pytest.mark.parametrize(("age", "enough"), [(2000, True), (2001, False)])
+def test_a_slow_writer_may_have_an_older_last_acknowledgement(age: float, enough: bool) -> None:
+    """Five of its periods, here 400 ms each."""
+    found = [write(i, 400 * i, 400 * i + 1) for i in range(50)]
+    fault = window(400 * 49 + 1 + age, 400 * 49 + 2 + age)
+
+    assert exposure(writes_of(found).values(), found, fault, 400 * MS, target=20 * SECOND).enough is enough
 
 
 @pytest.mark.parametrize(("count", "enough"), [(19, False), (20, True)])

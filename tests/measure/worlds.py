@@ -149,7 +149,7 @@ class World:
 
         redundancy: By redundancy probe.
 
-        ledger: Samples of the judged probe `writes`, with its readings in *reads*.
+        ledger: Samples of the probe `writes`, with its readings in *reads*; judged or only observed.
 
         undo: When undoing began, or None.
 
@@ -160,6 +160,7 @@ class World:
     redundancy: dict[str, list[Sample]] = field(default_factory=dict)
     ledger: list[Sample] | None = None
     reads: list[SurvivorRead] = field(default_factory=list)
+    judge_ledger: bool = True
     objectives: Sequence[Objective] = ()
     steps: Sequence[Step] = (WATCH, INJECT, AWAIT)
     step_ends: dict[int, StepEnded] = field(default_factory=dict)
@@ -183,13 +184,15 @@ class World:
             probes.append(
                 Probe(name="writes", kind="http", every=round(self.write_every * MS), deadline=every, writes=True)
             )
+        aside = {*self.redundancy, *(() if self.judge_ledger else ("writes",))}
         return Plan(
             drill="a-drill",
             title="A drill",
             system="orders",
             objectives=tuple(self.objectives),
             probes=tuple(probes),
-            judged=tuple(probe.name for probe in probes if probe.name not in self.redundancy),
+            judged=tuple(probe.name for probe in probes if probe.name not in aside),
+            observed=() if self.judge_ledger else ("writes",),
             redundancy=tuple(self.redundancy),
             parameters=self.parameters,
             steps=tuple(self.steps),

@@ -53,7 +53,7 @@ def measure_probe(
         failback=None if cut is None or away else _failback(whole, cut, end),
         healthy_before=_healthy_before(whole, t0),
         watched=t0 is not None and series.watched(t0.upper),
-        after_undo=away and cut is not None and _came_back(whole, t0),
+        after_undo=away and _came_back(whole, t0),
         gap=any(incident.gap for incident in found) or (hidden is not None and hidden > 3 * period),
         first_good=_first_good(series, found),
         hold=rule.hold,
