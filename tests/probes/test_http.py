@@ -263,8 +263,9 @@ async def test_a_hanging_service_fails_at_the_deadline_and_comes_back() -> None:
 
     failed = [sample for sample in seen if sample.outcome is Outcome.FAILED]
     assert {(sample.detail, sample.fate) for sample in failed} == {("no answer within 300 ms", Fate.UNKNOWN)}
-    assert all(300e6 <= sample.ended - sample.sent for sample in failed)
-    assert sorted(sample.id for sample in seen) == list(range(1, len(seen) + 1))
+    assert all(sample.ended - sample.sent >= 300e6 for sample in failed)
+    ids = sorted(sample.id for sample in seen if sample.sent)
+    assert ids == list(range(1, len(ids) + 1))
 
 
 async def test_a_loop_that_stands_still_is_not_an_outage() -> None:

@@ -43,6 +43,7 @@ class PostgresProbe:
 
     Of several hosts in the DSN each is tried in turn for an equal share of the
     deadline, as libpq does with connect_timeout: without, one frozen host hides the others.
+    Names are looked up by the client library, anew for each connection, in the loop's few threads.
     """
 
     keys = Table(
