@@ -53,7 +53,7 @@ def test_a_duration_is_said_in_the_unit_a_person_would_choose(ns: int, said: str
         (Bounds(137, 140), Measure.LOST_WRITES, "137–140"),
         (Bounds(14_704, None), Measure.LOST_WRITES, "≥ 14 704"),
         (Bounds(0, 0), Measure.INTEGRITY, "0"),
-        (Bounds(4_200, 10_000), Measure.ERROR_RATIO, "0.42 % – 1 %"),
+        (Bounds(4_200, 10_000), Measure.ERROR_RATIO, "0.42–1.00 %"),
         (None, Measure.RTO, "not measured"),
     ],
 )

@@ -146,17 +146,22 @@ def count_bounds(lower: int, upper: int | None) -> str:
 
 def ratio(ppm: int, *, up: bool | None = None) -> str:
     """A share given in parts per million, in percent: "0.42 %"."""
-    hundredths = _rounded(ppm, 100, up)
-    whole, rest = divmod(hundredths, 100)
-    text = f"{whole}.{rest:02d}".rstrip("0").rstrip(".")
-    return f"{text}{NBSP}%"
+    return f"{_percent(ppm, up)}{NBSP}%"
+
+
+def _percent(ppm: int, up: bool | None) -> str:
+    whole, rest = divmod(_rounded(ppm, 100, up), 100)
+    return f"{whole}.{rest:02d}".rstrip("0").rstrip(".")
 
 
 def ratio_bounds(found: Bounds) -> str:
     if found.upper is None:
         return f"≥{NBSP}{ratio(found.lower, up=False)}"
-    lower, upper = ratio(found.lower, up=False), ratio(found.upper, up=True)
-    return lower if lower == upper else f"{lower} – {upper}"
+    lower, upper = _percent(found.lower, False), _percent(found.upper, True)
+    if lower == upper:
+        return f"{lower}{NBSP}%"
+    lower, upper = _alike(lower, upper)
+    return f"{lower}–{upper}{NBSP}%"
 
 
 def id_ranges(ids: Sequence[int]) -> str:

@@ -7,6 +7,7 @@ vectors, the style sheet is inside, and its content policy forbids the rest.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +18,7 @@ from markupsafe import Markup
 
 from drill import wording
 from drill.measure import measure
-from drill.model import Done, History, Intent, Ledger, Mark, Measure, Measured, Note, Phase, Result
+from drill.model import Done, History, Intent, Ledger, Mark, Measure, Measured, Note, Phase, Result, Window
 from drill.record import Instant, ProbeRecord, Record
 from drill.reports import charts, series, svg, text, theme
 
@@ -48,7 +49,9 @@ def page(record: Record, history: History, measured: Measured) -> bytes:
             bullets=_bullets(record),
             lost=_lost(record),
             figures=_figures(record, history, measured, on),
-            ledgers=[_ledger(record, history, n, ledger, on) for n, ledger in enumerate(measured.ledgers)],
+            ledgers=[
+                _ledger(record, history, n, ledger, measured.disaster, on) for n, ledger in enumerate(measured.ledgers)
+            ],
             timeline=_timeline(record, history, measured, on),
             moments=_Moments(on),
             measures=[(wording.MEASURES[Measure(name)], _said(record, name)) for name in MEASURED],
@@ -196,7 +199,11 @@ def _lanes(measured: Measured, on: series.Axis) -> Markup | None:
     if not phases:
         return None
     label = "Phases: " + ", ".join(_phase(phase, on) for phase in phases)
-    names = [phase.name.replace("_", " ") for phase in phases]
+    named = Counter(phase.name for phase in phases)
+    names = [
+        phase.name.replace("_", " ") + (f": {phase.text or phase.source}" if named[phase.name] > 1 else "")
+        for phase in phases
+    ]
     return _drawn(charts.lanes(phases, on), name="lanes", lanes=names, label=label)
 
 
@@ -234,7 +241,9 @@ def _lost(record: Record) -> tuple[int, int] | None:
     return sum(ledger.lost or 0 for ledger in known), sum(ledger.acknowledged for ledger in known)
 
 
-def _ledger(record: Record, history: History, number: int, ledger: Ledger, on: series.Axis) -> LedgerFigures:
+def _ledger(
+    record: Record, history: History, number: int, ledger: Ledger, disaster_at: Window | None, on: series.Axis
+) -> LedgerFigures:
     found = series.writes(history, ledger, on)
     fates: dict[str, int] = {}
     for write in found:
@@ -245,9 +254,10 @@ def _ledger(record: Record, history: History, number: int, ledger: Ledger, on: s
         spec = charts.ledger(series.segments(found), on)
         whole = _drawn(spec, name=f"ledger-{number}", label=f"Every write of {ledger.probe}: {said}")
     lost = [write for write in found if write.fate == "lost"]
-    # A loss ends with the newest lost write or with the fault, whichever is later.
-    loss = (lost[0].at, max(lost[-1].at, 0.0)) if lost else None
-    close = series.near(found, loss, history.plan.probe(ledger.probe))
+    # A loss ends with the newest lost write or with the disaster, whichever is later.
+    disaster = on.at(disaster_at.upper) if disaster_at else 0.0
+    loss = (lost[0].at, max(lost[-1].at, disaster)) if lost else None
+    close = series.near(found, loss or (disaster, disaster), history.plan.probe(ledger.probe))
     if close:
         bounds = next(entry.rpo for entry in record.ledger if entry.probe == ledger.probe)
         words = f"{wording.plural(len(ledger.lost), 'write')} lost, {text.said(bounds, Measure.RPO)}" if loss else ""

@@ -98,7 +98,9 @@ def axis(record: Record, history: History, measured: Measured) -> Axis:
     end = history.ended.anchor.monotonic if history.ended else max(event.at for event in history.events)
     zero, label = start, "seconds since the run began"
     if measured.t0 is not None:
-        zero, label = (measured.t0.lower + measured.t0.upper) // 2, "seconds since the fault"
+        zero = (measured.t0.lower + measured.t0.upper) // 2
+        several = sum(fault.injected_at is not None for fault in record.faults) > 1
+        label = f"seconds since the {'first ' if several else ''}fault"
     found = Axis(zero, 0, 0, label=label)
     run_began = found.at(start)
     faulty = []
@@ -234,15 +236,16 @@ def _runs(found: Sequence[Write], key: Callable[[Write], str]) -> Iterable[list[
         yield run
 
 
-def near(found: Sequence[Write], loss: tuple[float, float] | None, probe: Probe) -> list[Write]:
+def near(found: Sequence[Write], loss: tuple[float, float], probe: Probe) -> list[Write]:
     """
-    The writes around the fault, few enough to draw one by one.
+    The writes around a loss, few enough to draw one by one.
 
-    All lost ones with as many again on both sides; without a loss, a second on
-    each side of the fault. Where that is too many, every n-th of each fate.
+    All lost ones with some more on both sides; a second on each side when the
+    loss is only the moment of the disaster. Where that is too many, every n-th
+    of each fate.
     """
-    begin, end = loss or (0.0, 0.0)
-    room = max((end - begin) * 0.25, 25 * probe.every / SECOND, 0.25 if loss else 1.0)
+    begin, end = loss
+    room = max((end - begin) * 0.25, 25 * probe.every / SECOND, 0.25 if end > begin else 1.0)
     close = [write for write in found if begin - room <= write.at <= end + room]
     if len(close) <= MOST_POINTS:
         return close
