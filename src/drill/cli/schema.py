@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-from drill.cli import say
-
 
 @click.command("schema")
 @click.argument("of", type=click.Choice(["drill", "probe", "report"]))
@@ -17,11 +15,15 @@ def command(of: str) -> None:
     Example:
       drill schema drill > drill.schema.json
     """
+    click.echo(document(of), nl=False)
+
+
+def document(of: str) -> str:
+    """The published bytes of one schema, as reports/schema/ holds them."""
+    from drill.reports import schema
+
     if of == "report":
-        from drill.reports.schema import report_schema
+        return schema.encode(schema.report_schema()).decode()
+    from drill.spec import tables
 
-        say.data(report_schema())
-    else:
-        from drill.spec import tables
-
-        say.data(tables.schema(of))
+    return schema.encode(tables.schema(of)).decode()
