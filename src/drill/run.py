@@ -181,7 +181,11 @@ async def _lab(drill: Drill, view: View, on: Path | str | None, stopping: _Signa
 
     view.say(f"bringing up the lab {drill.lab}")
     coming = asyncio.ensure_future(labs.up(drill.lab, progress=view.say))
-    stopping.on_signal = lambda reason: coming.cancel() and None
+
+    def stop(reason: str) -> None:
+        coming.cancel()
+
+    stopping.on_signal = stop
     try:
         lab = await coming
     except asyncio.CancelledError:
