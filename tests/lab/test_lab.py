@@ -198,7 +198,7 @@ async def test_a_lab_that_cannot_come_up_says_why_and_leaves_nothing(owner):
 
     assert out == ""
     assert "the lab did not come up: postgres-east ended while the lab came up; the end of its log:" in error
-    assert "File size limit exceeded" in error
+    assert "File too large" in error
     assert {each.folder for each in running()} == before
 
 

@@ -84,3 +84,12 @@ def test_a_tool_that_fails_shows_what_it_said(folder):
     """The error of a PostgreSQL tool carries its own words."""
     with pytest.raises(EnvironmentFault, match=r"ended with 1:(.|\n)*no data directory specified"):
         process.run_postgres_tool(["env", "-u", "PGDATA", process.postgres_bin() / "initdb"], folder)
+
+
+def test_the_end_of_a_log_leaves_out_the_frames_of_tracebacks(tmp_path):
+    """What failed is said, not where in somebody's code."""
+    log = tmp_path / "log"
+    log.write_text('one\ntwo\nTraceback (most recent call last):\n  File "x"\n    run()\nValueError: why\n')
+
+    assert process.tail(log, 2) == "two\nValueError: why"
+    assert process.tail(tmp_path / "none") == ""

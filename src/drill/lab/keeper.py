@@ -82,7 +82,7 @@ class Keeper:
         late = [name for name in states if any(name in sentence for sentence in missing)] or ["postgres-east"]
         what = f"{dead[0]} ended while the lab came up" if dead else f"the lab is not whole: {missing[0]}"
         name = (dead or late)[0]
-        raise EnvironmentFault(f"{what}; the end of its log:\n{process.tail(self.folder / name / 'log', 40)}")
+        raise EnvironmentFault(f"{what}; the end of its log:\n{process.tail(self.folder / name / 'log')}")
 
     def guard(self) -> None:
         """Have a janitor, and another when it is gone."""

@@ -299,9 +299,15 @@ def remove(folder: Path) -> None:
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log, for an error message; "" when there is none."""
+    """The last lines of a log, for an error message, without the frames of tracebacks; "" when there is none."""
     try:
-        text = log.read_bytes()[-8000:].decode(errors="replace")
+        text = log.read_bytes()[-16_000:].decode(errors="replace")
     except OSError:
         return ""
-    return "\n".join(text.splitlines()[-lines:])
+    kept, inside = [], False
+    for line in text.splitlines():
+        # What failed stands before and after the frames, not in them.
+        inside = line.startswith("Traceback (") or (inside and line.startswith("  "))
+        if not inside:
+            kept.append(line)
+    return "\n".join(kept[-lines:])
