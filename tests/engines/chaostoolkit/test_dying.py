@@ -139,6 +139,15 @@ async def test_a_process_that_dies_says_what_it_had_printed():
     assert gate.seen == ["ask crash", "failed crash"]
 
 
+async def test_a_process_that_dies_is_missed_although_its_fork_lives_on():
+    """Something that holds the line open does not hide that nobody speaks any more; it goes, too."""
+    began = time.monotonic()
+    with pytest.raises(EnvironmentFault, match=r"ended during action leave_a_fork \(exit code 8\)"):
+        await injected(experiment(python("leave_a_fork")))
+
+    assert time.monotonic() - began < 10
+
+
 async def test_a_probe_that_hangs_before_the_method_refuses():
     """Nothing was broken yet, and it is said that way."""
     probe = {**python("deaf", "up", kind="probe", seconds=300), "tolerance": True, "timeout": 0.3}
@@ -158,8 +167,10 @@ async def test_a_journal_that_cannot_be_written_stops_everything():
     assert not Path("mark").exists()
 
 
-async def test_what_a_fault_left_running_on_purpose_stays():
+async def test_what_a_fault_left_running_on_purpose_stays(monkeypatch):
     """A load generator that an action detached is the fault itself; only the undo ends it."""
+    mark = str(Path.cwd())
+    monkeypatch.setenv("DRILL_TEST_MARK", mark)
     script = "sleep 300 >/dev/null 2>&1 & echo $! > pid"
     document = experiment(
         process("sh", "-c", script, name="load"), rollbacks=[process("sh", "-c", "kill $(cat pid)", name="unload")]
@@ -168,6 +179,7 @@ async def test_what_a_fault_left_running_on_purpose_stays():
     await engine.inject(it, undo, Memory())
     pid = int(Path("pid").read_text())
     try:
+        await asyncio.to_thread(until, "the end of the watcher", lambda: members_of(mark) == [pid], within=5)
         assert alive(pid)
         await engine.undo(undo, Memory())
         until("the end of the load", lambda: not alive(pid), within=3)

@@ -46,6 +46,12 @@ def leave():
     os._exit(7)
 
 
+def leave_a_fork():
+    if os.fork() == 0:
+        time.sleep(300)
+    os._exit(8)
+
+
 def shout():
     print('{"say":"end"}')
     os.write(1, b"noise " * 20000)

@@ -17,7 +17,7 @@ from typing import IO
 import msgspec
 
 from drill.engines import Gate
-from drill.engines.chaostoolkit import wire
+from drill.engines.chaostoolkit import lifeline, wire
 from drill.model import SECOND
 from drill.scrub import Scrubber
 
@@ -25,6 +25,8 @@ from drill.scrub import Scrubber
 GRACE = 1.0
 # After its last word a process may still end threads of its own (seconds).
 LEAVING = 10.0
+# After a process has ended, its last lines are read for so long (seconds).
+_DRAIN = 0.5
 _TAIL = 2000  # characters of what activities printed that go into an error
 
 Hear = Callable[[wire.AnyMessage, wire.Ask | None], None]
@@ -106,8 +108,11 @@ class Conversation:
                 theirs.close()
                 os.close(watched)
             ended = False
-            reader, writer = await asyncio.open_connection(sock=ours, limit=wire.LARGEST_LINE)
+            writer: asyncio.StreamWriter | None = None
+            gone: asyncio.Task[None] | None = None
             try:
+                reader, writer = await asyncio.open_connection(sock=ours, limit=wire.LARGEST_LINE)
+                gone = asyncio.create_task(_hang_up_after(process, writer.transport))
                 writer.write(wire.line(self.task))
                 await writer.drain()
                 ended = await self._listen(reader, writer)
@@ -118,14 +123,21 @@ class Conversation:
             finally:
                 # Shielded: a second cancellation must not leave a process that goes on breaking things.
                 await asyncio.shield(self._end(process, interrupt=not ended))
+                if gone:
+                    gone.cancel()
                 # Through the transport: closed behind its back, the loop would go on watching the number, and the
                 # next socket that gets it would never be heard.
-                writer.transport.abort()
+                if writer:
+                    writer.transport.abort()
+                else:
+                    ours.close()
+                if ended:
+                    os.write(life, lifeline.RELEASE)
                 os.close(life)
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer until the last word (True) or the end of the process (False)."""
-        self.until = time.monotonic_ns() + self.task.deadline
+        self.until = time.monotonic_ns() + wire.BETWEEN
         while True:
             try:
                 async with asyncio.timeout(self._left()):
@@ -222,11 +234,26 @@ class Conversation:
                     await process.wait()
         _signal(process.pid, signal.SIGKILL)
         await process.wait()
+        for _ in range(50):  # a killed process takes a moment to go; zombies nobody collects may stay
+            if not _signal(process.pid, 0):
+                break
+            await asyncio.sleep(0.01)
 
 
-def _signal(group: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+async def _hang_up_after(process: asyncio.subprocess.Process, transport: asyncio.WriteTransport) -> None:
+    """End the conversation when the process has, also where something that it forked holds on to the line."""
+    await process.wait()
+    await asyncio.sleep(_DRAIN)
+    transport.abort()
+
+
+def _signal(group: int, number: int) -> bool:
+    """Signal all of a process group; False when there is none of it left."""
+    try:
         os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def options(task: wire.Task) -> dict[str, object]:

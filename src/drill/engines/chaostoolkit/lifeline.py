@@ -2,7 +2,7 @@
 The end of an experiment's process when drill is gone, by whatever means.
 
 drill holds the write end of a pipe. A small process beside the experiment
-waits for that end to close and then kills the experiment's whole process
+waits for that end to close unsaid and then kills the experiment's whole process
 group: a thread could not (an activity may sit in C code), and a signal to the
 experiment alone would leave what it started alive.
 """
@@ -16,6 +16,9 @@ import select
 import signal
 
 _PR_SET_PDEATHSIG = 1
+
+# Written by drill when the experiment has come to its end: what it started on purpose (a load generator) may go on.
+RELEASE = b"."
 
 
 def hold(life: int) -> None:
@@ -40,17 +43,21 @@ def hold(life: int) -> None:
 
 def _watch(life: int, watched: int, group: int) -> None:
     os.setsid()
+    # Above all the connection to drill: held here, it would never be seen to end.
+    first, second = sorted((life, watched))
+    for low, high in ((3, first), (first + 1, second), (second + 1, 1024)):
+        os.closerange(low, high)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     gone = select.poll()
-    gone.register(life, select.POLLHUP)
+    gone.register(life, select.POLLIN | select.POLLHUP)
     gone.register(watched, select.POLLHUP)
     ended = {fd for fd, _ in gone.poll()}
     if life not in ended:
-        # The experiment ended by itself, or died of the same death as drill a moment ago.
+        # The experiment has ended, by itself or of the same death as drill: drill's end of the pipe will tell.
         gone.unregister(watched)
-        ended = {fd for fd, _ in gone.poll(1000)}
-    if life in ended:
+        gone.poll()
+    if os.read(life, 1) != RELEASE:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
     os._exit(0)

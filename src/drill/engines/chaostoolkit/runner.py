@@ -29,7 +29,6 @@ from drill.model import SECOND
 from drill.scrub import Scrubber
 
 CHOKE_POINTS = ("run_python_activity", "run_process_activity", "run_http_activity")
-# What surrounds an activity (controls, loading modules) gets as long as an activity without a timeout.
 _EVERY = 1.0  # seconds between two looks at a continuous hypothesis, chaoslib's default
 
 
@@ -97,7 +96,7 @@ class Runner:
         self.line.say(wire.Trouble(text=self.scrubber.text(wire.plain(text)), fails=fails))
 
     def next(self, what: str, pauses: float = 0, index: int | None = None) -> None:
-        within = self.task.deadline + int(pauses * SECOND)
+        within = wire.BETWEEN + int(pauses * SECOND)
         self.line.say(wire.Next(what=self.scrubber.text(what), within=within, index=index))
 
     @contextlib.contextmanager
@@ -328,8 +327,9 @@ class Runner:
         self.journal["rollbacks" if stage == "rollback" else "run"].append(run)
         if run.get("status") == "succeeded":
             return True
-        why = (run.get("exception") or ["it failed"])[-1].strip().removeprefix("chaoslib.exceptions.ActivityFailed: ")
-        self.say_trouble(f"{title} failed: {why}", fails=stage == "rollback" or activity.get("type") == "action")
+        self.say_trouble(
+            f"{title} failed: {_failure(run)}", fails=stage == "rollback" or activity.get("type") == "action"
+        )
         return False
 
     def _pauses(self, activity: dict[str, Any]) -> float:
@@ -376,7 +376,7 @@ class Runner:
         if not met:
             last = state["probes"][-1]
             if last["status"] == "failed":
-                met, found = None, (last.get("exception") or ["it failed"])[-1].strip()
+                met, found = None, _failure(last)
             else:
                 output = json.dumps(wire.presentable(last["output"], self.scrubber))[:200]
                 tolerance = json.dumps(wire.plain(last["activity"].get("tolerance")))[:200]
@@ -460,6 +460,12 @@ def _told(error: BaseException) -> str:
     text = str(error).strip()
     kind = type(error).__name__
     return text if kind == "ActivityFailed" and text else f"{kind}: {text}" if text else kind
+
+
+def _failure(run: dict[str, Any]) -> str:
+    """What a failed activity said, from chaoslib's record of it."""
+    said = (run.get("exception") or ["it failed"])[-1].strip()
+    return str(said).removeprefix("chaoslib.exceptions.ActivityFailed: ")
 
 
 def _texts(name: str, value: Any) -> dict[str, str]:

@@ -13,12 +13,16 @@ from typing import Any
 
 import msgspec
 
+from drill.model import SECOND
 from drill.scrub import Scrubber
 
 # Bytes of JSON of one activity's output; more would make a journal out of a web page.
 LARGEST_OUTPUT = 64 * 1024
 # Bytes of one line; outputs are bounded, so only an experiment as large as the largest file comes near.
 LARGEST_LINE = 32 * 1024 * 1024
+
+# Nanoseconds that the process may go without an activity: for imports, secrets and controls, not for pauses.
+BETWEEN = 120 * SECOND
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="say"):
