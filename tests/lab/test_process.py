@@ -93,3 +93,14 @@ def test_the_end_of_a_log_leaves_out_the_frames_of_tracebacks(tmp_path):
 
     assert process.tail(log, 2) == "two\nValueError: why"
     assert process.tail(tmp_path / "none") == ""
+
+
+def test_a_folder_is_abandoned_once_its_keeper_is_gone(tmp_path):
+    """Held: not abandoned. Let go, by whatever death: abandoned. Never held: nobody's business."""
+    assert not process.abandoned(tmp_path)
+    held = process.claim(tmp_path)
+    assert not process.abandoned(tmp_path)
+
+    held.close()
+
+    assert process.abandoned(tmp_path)

@@ -69,13 +69,13 @@ def kill_region(region: str, configuration: Configuration = None) -> Result:
 def kill_members(members: Members, configuration: Configuration = None) -> Result:
     """SIGKILL every process of some members at once. Nothing starts them again but `start_members`."""
     found = _ask(configuration, "kill", members=_list(members))
-    return _effect(found, bool(found["pids"]), f"{_processes(found)} are gone", members)
+    return _effect(found, bool(found["pids"]), f"gone: {_processes(found)}", members)
 
 
 def freeze_members(members: Members, configuration: Configuration = None) -> Result:
     """SIGSTOP every process of some members: connections stay open and nothing answers."""
     found = _ask(configuration, "freeze", members=_list(members))
-    return _effect(found, bool(found["pids"]), f"{_processes(found)} stand still", members)
+    return _effect(found, bool(found["pids"]), f"standing still: {_processes(found)}", members)
 
 
 def thaw_members(members: Members, configuration: Configuration = None) -> Result:
@@ -226,7 +226,8 @@ def _effect(found: Result, shown: bool, evidence: str, wanted: Members) -> Resul
 
 
 def _processes(found: Result) -> str:
-    return f"{len(found['pids'])} processes of {', '.join(found['members'])}"
+    count = len(found["pids"])
+    return f"{count} process{'es' if count != 1 else ''} of {', '.join(found['members'])}"
 
 
 def _list(members: Members) -> list[str]:

@@ -116,6 +116,7 @@ async def up(
     Raises:
         EnvironmentFault: The folder is in use, or the lab did not come up; with the tail of the log that says why.
     """
+    _clear_abandoned()
     folder = _make(folder, name)
     log = folder / "keeper.log"
     keeper = _start_keeper(folder, name, "attached" if attached else "detached", log)
@@ -256,6 +257,18 @@ def _make(folder: Path | None, name: str) -> Path:
 
     process.account().own(made)
     return made
+
+
+def _clear_abandoned() -> None:
+    """Finish off labs whose keeper and janitor died together, of a power cut or a killed session."""
+    from drill.lab import process
+
+    for entry in _root().iterdir():
+        if process.abandoned(entry.resolve()):
+            process.sweep(entry.resolve())
+            process.remove(entry.resolve())
+        if entry.is_symlink() and not entry.exists():
+            entry.unlink(missing_ok=True)
 
 
 def _forget(folder: Path) -> None:

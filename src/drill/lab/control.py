@@ -29,7 +29,7 @@ async def serve(folder: Path, answer: Callable[[Request], Awaitable[Answer]]) ->
             while line := await reader.readline():
                 try:
                     reply = await answer(json.loads(line))
-                except (EnvironmentFault, ValueError, KeyError, TypeError) as error:
+                except (EnvironmentFault, OSError, ValueError, KeyError, TypeError) as error:
                     reply = {"error": str(error) if isinstance(error, EnvironmentFault) else repr(error)}
                 writer.write(json.dumps(reply).encode() + b"\n")
                 await writer.drain()
@@ -82,7 +82,10 @@ def ask_now(folder: Path, request: Request, *, within: float = 10) -> Answer:
 def _read(line: bytes, folder: Path) -> Answer:
     if not line:
         raise EnvironmentFault(f"the lab in {folder} ended while it was asked")
-    found: Answer = json.loads(line)
+    try:
+        found: Answer = json.loads(line)
+    except ValueError as error:
+        raise EnvironmentFault(f"the lab in {folder} ended while it answered") from error
     if "error" in found:
         raise EnvironmentFault(found["error"])
     return found

@@ -178,10 +178,12 @@ async def _work(keeper: Keeper, attached: bool) -> None:
     if not attached:
         asyncio.get_running_loop().remove_reader(0)
     tell(ready=keeper.layout.endpoints(str(keeper.folder)), seconds=round(time.monotonic() - begun, 2))
-    async with server:
-        await keeper.watch()
+    await keeper.watch()
+    # Closed, not waited for: somebody may hold a connection for ever.
+    server.close()
 
 
 if __name__ == "__main__":
     os.chdir(sys.argv[1])
+    alive = process.claim(Path(sys.argv[1]))
     asyncio.run(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3] == "attached"))

@@ -10,6 +10,7 @@ directory instead: a shell that merely stands in the folder is not ours.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import functools
 import importlib.util
 import os
@@ -22,11 +23,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from drill.errors import EnvironmentFault
 
 MARK = "DRILL_LAB_MEMBER"
 
+_CLAIM = "alive"
 _HIDE_THEIR_ENVIRONMENT = ("postgres", "valkey-server")
 
 _PR_SET_PDEATHSIG = 1
@@ -287,6 +290,25 @@ def sweep(folder: Path, *, keep: Iterable[int] = (), within: float = 10) -> list
             raise EnvironmentFault(f"processes {alive} of {folder} do not die")
         time.sleep(0.01)
     return sorted(ended)
+
+
+def claim(folder: Path) -> IO[bytes]:
+    """Hold *folder* as its keeper, as long as the returned file is open; a death of any kind lets go."""
+    draft = folder / f"{_CLAIM}.new"
+    held = draft.open("wb")
+    fcntl.flock(held, fcntl.LOCK_EX)
+    draft.rename(folder / _CLAIM)
+    return held
+
+
+def abandoned(folder: Path) -> bool:
+    """Whether *folder* had a keeper that is gone (and perhaps a janitor that did not get to the end)."""
+    try:
+        with (folder / _CLAIM).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def remove(folder: Path) -> None:

@@ -184,6 +184,8 @@ class Router:
         return self.status()
 
     def _prefer(self, region: str) -> None:
+        if region not in self._targets:
+            raise ValueError(f"the router knows no region {region}")
         if region == self.active:
             return
         lower = time.monotonic_ns()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from drill.errors import EnvironmentFault
 from drill.lab import control, postgres, process, proof, valkey
-from drill.lab.topology import REGIONS, SERVING, Gate, Member
+from drill.lab.topology import BY_NAME, REGIONS, SERVING, Gate, Member
 
 if TYPE_CHECKING:
     from drill.lab.keeper import Keeper
@@ -138,14 +138,18 @@ class Verbs:
             "silence": {"silent": True},
             "cut": {"cut": True},
         }
+        if action not in changes:
+            raise EnvironmentFault(f"a link cannot be {action}", hint=f"it can be {', '.join(changes)} or restore")
         change = changes[action]
         directions = _directions(region, source, target)
         asked = await self._ask_across(directions, what, 1.0)
         lower = time.monotonic_ns()
         dropped = sum(network.set(*pair, what, **change) for pair in directions)
         upper = time.monotonic_ns()
-        patience = min(0.5, latency_s / 2) if action == "slow" else 0.5
-        after = await self._ask_across([pair for pair, said in asked.items() if said == "answered"], what, patience)
+        patience = min(0.5, 0.9 * latency_s) if action == "slow" else 0.5
+        # A limit on bytes alone cannot be seen by asking a short question.
+        before = [pair for pair, said in asked.items() if said == "answered" and patience > 0]
+        after = await self._ask_across(before, what, patience)
         wanted = "reset" if action == "cut" else "silent"
         shown = [pair for pair, said in after.items() if said == wanted]
         return {
@@ -177,7 +181,7 @@ class Verbs:
     async def do_router(self, **settings: Any) -> dict[str, Any]:
         """Change the router's settings (interval, timeout, threshold, blackhole); returns its state."""
         lower = time.monotonic_ns()
-        found = await control.ask(self._keeper.folder / "router", {"verb": "set", **settings}, within=2)
+        found = await self._ask_router("set", **settings)
         window = _window(lower)
         try:
             async with asyncio.timeout(0.5):
@@ -189,7 +193,12 @@ class Verbs:
 
     async def do_prefer(self, region: str) -> dict[str, Any]:
         """Have the router send traffic to one region, as a person would."""
-        return await control.ask(self._keeper.folder / "router", {"verb": "prefer", "region": region}, within=2)
+        return await self._ask_router("prefer", region=region)
+
+    async def _ask_router(self, verb: str, **arguments: Any) -> dict[str, Any]:
+        if not self._keeper.members.pids(BY_NAME["router"]):
+            raise EnvironmentFault("the router is down")
+        return await control.ask(self._keeper.folder / "router", {"verb": verb, **arguments}, within=2)
 
     async def do_flush(self) -> dict[str, Any]:
         """Empty the cache; returns how many keys went."""
