@@ -21,7 +21,6 @@ from drill.clock import Clock
 from drill.engines import Engine
 from drill.errors import DrillError, EnvironmentFault, FaultLeftInPlace, Refused
 from drill.journal import Journal
-from drill.measure import default_hold
 from drill.model import (
     SECOND,
     Began,
@@ -29,12 +28,10 @@ from drill.model import (
     Condition,
     Ended,
     Fault,
-    Guard,
     Injected,
     InjectFailed,
     Mark,
     Note,
-    Outcome,
     Plan,
     Prepared,
     Sample,
@@ -54,10 +51,10 @@ from drill.probes.sampler import Sampler
 from drill.probes.survivors import settle
 from drill.restoring import JournalGate, undo_one
 from drill.scrub import Scrubber
+from drill.watch import Watch
 
 _LOOK_NS = 200_000_000  # how often a wait looks whether its condition holds
 _IDS_AT_ONCE = 10_000  # ids journaled ahead of the writes
-_REDUNDANCY_HOLD = 3  # periods that redundancy must hold
 
 
 class Stopped(DrillError):
@@ -110,10 +107,15 @@ class Conductor:
         self._gates: dict[str, JournalGate] = {}
         self._left: dict[str, FaultLeftInPlace] = {}
         self._began = 0
-        self._t0: int | None = None
+        self._watch = Watch(plan)
         self._first_ids: dict[str, int] = {}
         self._last_ids: dict[str, int] = {}
         self._newest_ids: dict[str, int] = {}
+
+    @property
+    def instructions(self) -> list[str]:
+        """What a person must do about faults that may still be in place."""
+        return [line for left in self._left.values() for line in left.instructions]
 
     def stop(self, reason: str, cause: str = "person") -> None:
         """End the run now: the current step is cut short and everything is undone. Later calls change nothing."""
@@ -193,7 +195,7 @@ class Conductor:
             if probe.writes:
                 lane = writing.index(probe.name)
                 ids = self._ids(probe.name, base + lane, len(writing))
-            sampler = Sampler(probe, prober, self._clock, self._sink, ids=ids, rng=self._rng, keep=4096)
+            sampler = Sampler(probe, prober, self._clock, self._sink, ids=ids, rng=self._rng)
             self.samplers[probe.name] = sampler
         for name, sampler in self.samplers.items():
             task = asyncio.create_task(sampler.run(), name=f"probe {name}")
@@ -212,6 +214,7 @@ class Conductor:
             for sample in samples
         )
         self._journal.append(Samples(at=self._clock.now(), probe=probe, samples=scrubbed))
+        self._watch.add(probe, scrubbed)
 
     def _ids(self, probe: str, first: int, stride: int) -> Iterator[int]:
         """Ids in order; a range of them is journaled before its first is written."""
@@ -253,7 +256,12 @@ class Conductor:
             try:
                 done, reason = await self._step(step)
                 if step.kind is StepKind.WATCH and baseline:
-                    self._check_baseline()
+                    unhealthy = self._watch.unhealthy()
+                    if unhealthy:
+                        raise Refused(
+                            unhealthy,
+                            hint="nothing was broken; drill only healthy services, or lower the probe's demands",
+                        )
                     baseline = False
             except DrillError as error:
                 done, reason = False, str(error)
@@ -265,7 +273,7 @@ class Conductor:
         """Do one step; whether it was done, and why not."""
         if step.kind is StepKind.WATCH:
             await asyncio.sleep((step.within or 0) / SECOND)
-            if self._t0 is None:
+            if self._watch.fault is None:
                 await self._try_survivors()
             return True, ""
         if step.kind is StepKind.INJECT:
@@ -277,20 +285,6 @@ class Conductor:
                 raise EnvironmentFault(f"{step.fault} could not be undone")
             return True, ""
         return await self._await(step)
-
-    def _check_baseline(self) -> None:
-        """Refuse before anything is broken when the service is not well."""
-        for name in self.plan.judged:
-            counts = self.samplers[name].counts
-            if counts.failed:
-                seen = [s.detail for s in self.samplers[name].recent if s.outcome is Outcome.FAILED]
-                why = f" (last: {seen[-1]})" if seen else ""
-                raise Refused(
-                    f"the baseline is unhealthy: {counts.failed} of {counts.sent} samples of {name} failed{why}",
-                    hint="nothing was broken; drill only healthy services, or lower the probe's demands",
-                )
-            if not counts.ok:
-                raise Refused(f"the baseline shows nothing: no sample of {name} was answered during the watch")
 
     async def _try_survivors(self) -> None:
         """Read every ledger back once while all is well: a ledger that cannot be read measures nothing."""
@@ -307,8 +301,10 @@ class Conductor:
         await self._journal.commit(Prepared(at=self._clock.now(), undo=undo))
         self._undos[fault.name] = undo
         gate = self._gates[fault.name] = JournalGate(fault.name, self._journal, self._clock, self._scrub)
-        if self._t0 is None:
-            self._t0 = self._clock.now()
+        began = self._clock.now()
+        if self._watch.fault is None:
+            # Narrowed below, once the fault is known to be in place.
+            self._watch.fault = Window(began, began)
         try:
             injection = await engine.inject(fault, undo, gate)
         except Refused:
@@ -320,56 +316,21 @@ class Conductor:
                 InjectFailed(at=self._clock.now(), fault=fault.name, error=self._scrub.text(str(error)))
             )
             raise
-        self._journal.append(Injected(at=self._clock.now(), fault=fault.name, injection=injection))
+        ended = self._clock.now()
+        if self._watch.fault.lower == began:
+            self._watch.fault = Window(began, ended)
+        self._journal.append(Injected(at=ended, fault=fault.name, injection=injection))
 
     async def _await(self, step: Step) -> tuple[bool, str]:
-        condition = {
-            Condition.RECOVERY: self._recovered,
-            Condition.REDUNDANCY: self._redundant,
-            Condition.IMPACT: self._impaired,
-        }[step.condition or Condition.RECOVERY]
+        condition = step.condition or Condition.RECOVERY
         began = self._clock.now()
-        while not condition():
+        while not self._watch.holds(condition, self._clock.now()):
             if step.within is not None and self._clock.now() - began > step.within:
                 return False, f"not within {step.within / SECOND:g} s"
             await asyncio.sleep(_LOOK_NS / SECOND)
-        if step.condition is Condition.RECOVERY:
+        if condition is Condition.RECOVERY:
             await self._settle()
         return True, ""
-
-    def _recovered(self) -> bool:
-        return all(self._steady(name, default_hold(self.plan, name)) for name in self.plan.judged)
-
-    def _redundant(self) -> bool:
-        return all(self._steady(name, _REDUNDANCY_HOLD * self.plan.probe(name).every) for name in self.plan.redundancy)
-
-    def _impaired(self) -> bool:
-        return any(self._last_bad(name) is not None for name in self.plan.judged)
-
-    def _last_bad(self, name: str) -> int | None:
-        """When the newest sample that is not ok was sent (or planned), counted from the fault on."""
-        since = self._t0 or self._began
-        bad = [
-            sample.sent or sample.planned
-            for sample in self.samplers[name].recent
-            if sample.outcome is Outcome.FAILED and (sample.sent or sample.planned) >= since
-        ]
-        return max(bad, default=None)
-
-    def _steady(self, name: str, hold: int) -> bool:
-        """
-        Whether a probe has been good for *hold*, beyond what is still in flight.
-
-        Only when to go on is decided here; what was measured is decided later,
-        from all samples.
-        """
-        probe, sampler = self.plan.probe(name), self.samplers[name]
-        now = self._clock.now()
-        since = max(self._t0 or self._began, self._last_bad(name) or 0)
-        good = [s.sent for s in sampler.recent if s.outcome is Outcome.OK and s.sent is not None and s.sent > since]
-        if not good or now - max(good) > 3 * probe.every + probe.deadline:
-            return False
-        return now - min(good) >= hold + probe.deadline + 3 * probe.every
 
     # --- guards --------------------------------------------------------------------------------------------------
 
@@ -377,30 +338,9 @@ class Conductor:
         while True:
             await asyncio.sleep(_LOOK_NS / SECOND)
             for guard in self.plan.guards:
-                why = self._violated(guard)
+                why = self._watch.violated(guard, self._clock.now())
                 if why:
                     self.stop(why, "guard")
-
-    def _violated(self, guard: Guard) -> str | None:
-        if guard.probe:
-            if self._t0 is None:
-                return None
-            recent = [s for s in self.samplers[guard.probe].recent if s.outcome is not Outcome.UNKNOWN][-3:]
-            if len(recent) == 3 and all(s.outcome is Outcome.FAILED for s in recent):
-                return f"guard: {guard.probe} failed three times in a row ({recent[-1].detail})"
-        if guard.max_outage is not None:
-            for name in self.plan.judged:
-                down = self._down_for(name)
-                if down > guard.max_outage:
-                    return f"guard: {name} has been down for more than {guard.max_outage / SECOND:g} s"
-        return None
-
-    def _down_for(self, name: str) -> int:
-        """How long a probe has shown nothing good, while failing; nanoseconds."""
-        recent = self.samplers[name].recent
-        bad = self._last_bad(name)
-        good = max((s.sent for s in recent if s.outcome is Outcome.OK and s.sent is not None), default=self._began)
-        return self._clock.now() - good if bad is not None and bad > good else 0
 
     # --- data ----------------------------------------------------------------------------------------------------
 
@@ -434,10 +374,10 @@ class Conductor:
         for name in [*self._undos]:
             await self._restore(name)
         steps: list[Callable[[], Coroutine[Any, Any, None]]] = []
-        if self._t0 is not None and left:
+        if self._watch.fault is not None and left:
             steps.append(self._await_failback)
         steps.append(lambda: self._stop_sampling(tasks))
-        if self._t0 is not None:
+        if self._watch.fault is not None:
             # Once more with the writers at rest, so that no write is left unread.
             steps.append(self._settle)
         steps.append(self._collect_marks)

@@ -22,9 +22,9 @@ import msgspec
 from drill import __version__, plan, plugins
 from drill.clock import SystemClock
 from drill.conductor import Conductor
-from drill.errors import EnvironmentFault, Refused
+from drill.errors import EnvironmentFault, FaultLeftInPlace, Refused
 from drill.journal import Journal, replay
-from drill.model import AnyEvent, Drill, Plan
+from drill.model import AnyEvent, Completion, Drill, Plan
 from drill.record import Record
 from drill.scrub import Scrubber
 from drill.spec import references
@@ -91,12 +91,18 @@ async def run(
                 )
                 stopping.on_signal = conductor.stop
                 view.began(made, conductor)
-                await conductor.run(folder.name, _versions(), trigger)
+                completion = await conductor.run(folder.name, _versions(), trigger)
             finally:
                 stopping.on_signal = None
                 journal.close()
     view.say("writing the reports")
-    return finish(folder)
+    try:
+        return finish(folder)
+    except EnvironmentFault as error:
+        if completion is Completion.UNSAFE:
+            # A report that cannot be written must not hide a fault that is still in place.
+            raise FaultLeftInPlace(str(error), instructions=conductor.instructions) from error
+        raise
 
 
 def finish(folder: Path, *, only: str | None = None) -> Finished:
@@ -180,7 +186,7 @@ async def _lab(drill: Drill, view: View, on: Path | str | None, stopping: _Signa
     from drill import lab as labs
 
     view.say(f"bringing up the lab {drill.lab}")
-    coming = asyncio.ensure_future(labs.up(drill.lab, progress=view.say))
+    coming = asyncio.ensure_future(labs.up(drill.lab, progress=lambda text: view.say(f"waiting: {text}")))
 
     def stop(reason: str) -> None:
         coming.cancel()
