@@ -106,6 +106,24 @@ async def test_cancelling_stops_the_activity_and_all_it_started():
     assert not alive(grandchild)
 
 
+async def test_cancelling_finds_what_left_the_process_group():
+    """A load generator in a session of its own is part of the fault, and goes when the fault is aborted."""
+    gate = Memory()
+    script = "setsid sleep 300 >/dev/null 2>&1 & echo $! > pid"
+    document = experiment(process("sh", "-c", script, name="load"), python("sleep", seconds=300))
+    engine, it, undo = await prepared(document)
+    injecting = asyncio.create_task(engine.inject(it, undo, gate))
+    await gate.waits_for("ask sleep")
+    pid = int(Path("pid").read_text())
+    assert alive(pid)
+
+    injecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await injecting
+
+    await asyncio.to_thread(until, "the end of the load", lambda: not alive(pid), within=2)
+
+
 async def test_an_activity_that_hangs_is_ended_at_its_deadline():
     """Its timeout counts although Chaos Toolkit ignores it; what it had started goes, too."""
     gate = Memory()

@@ -378,6 +378,39 @@ async def test_a_configuration_found_by_a_probe_passes_the_gate():
     assert not Path("m").exists()
 
 
+async def test_the_undo_aims_where_the_fault_did():
+    """What a probe found out before the fault is what the undo uses, although the probe would now say otherwise."""
+    Path("leader").write_text("a")
+    who_leads = {**process("cat", "leader", name="who leads", kind="probe"), "type": "probe"}
+    document = experiment(
+        process("sh", "-c", "touch stopped-${leader}; printf b > leader", name="stop the leader"),
+        rollbacks=[process("rm", "stopped-${leader}", name="start it again")],
+        configuration={"leader": who_leads},
+    )
+    gate = Memory()
+    engine, it, undo = await prepared(document)
+    await engine.inject(it, undo, gate)
+    assert Path("stopped-a").exists()
+
+    await engine.undo(undo, gate)
+
+    assert not Path("stopped-a").exists()
+    assert [name for name, _, _ in gate.asked] == ["who leads", "stop the leader", "start it again"]
+
+
+async def test_a_folder_that_is_gone_does_not_keep_the_undo_from_running(folder, monkeypatch):
+    """Programs do not need it; what does need it says so."""
+    (folder / "project").mkdir()
+    monkeypatch.chdir(folder / "project")
+    engine, _, undo = await prepared(experiment(rollbacks=[process("touch", str(folder / "undone"), name="mend")]))
+    monkeypatch.chdir(folder)
+    (folder / "project").rmdir()
+
+    await engine.undo(undo, Memory())
+
+    assert (folder / "undone").exists()
+
+
 async def test_a_large_output_is_cut():
     """A journal is no place for a web page."""
     injection = await injected(experiment(python("say", value="x" * 200_000)))

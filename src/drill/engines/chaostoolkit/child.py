@@ -96,10 +96,14 @@ class Conversation:
                     stdout=printed,
                     stderr=printed,
                     env=self.environment,
-                    cwd=self.task.folder or None,
+                    cwd=_existing(self.task.folder),
                     pass_fds=(theirs.fileno(), watched),
                     start_new_session=True,
                 )
+            except OSError as error:
+                ours.close()
+                os.close(life)
+                raise Stopped(f"the process of the experiment cannot be started: {error}", "", None) from error
             except BaseException:
                 ours.close()
                 os.close(life)
@@ -234,10 +238,16 @@ class Conversation:
                     await process.wait()
         _signal(process.pid, signal.SIGKILL)
         await process.wait()
+        await asyncio.to_thread(lifeline.kill_marked, self.environment.get(lifeline.MARK, ""))
         for _ in range(50):  # a killed process takes a moment to go; zombies nobody collects may stay
             if not _signal(process.pid, 0):
                 break
             await asyncio.sleep(0.01)
+
+
+def _existing(folder: str) -> str | None:
+    """The folder, or where we are: one that is gone by the time of the undo must not keep it from being tried."""
+    return folder if os.path.isdir(folder) else None
 
 
 async def _hang_up_after(process: asyncio.subprocess.Process, transport: asyncio.WriteTransport) -> None:

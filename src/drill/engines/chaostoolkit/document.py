@@ -139,6 +139,12 @@ def needed_variables(document: Document, arguments: Mapping[str, Any]) -> list[s
     return list(dict.fromkeys(names))
 
 
+def dynamic(document: Document, arguments: Mapping[str, Any]) -> list[str]:
+    """Names in the configuration that a probe finds out when the experiment starts."""
+    entries = configuration(document, arguments).items()
+    return [name for name, entry in entries if isinstance(entry, dict) and entry.get("type") == "probe"]
+
+
 def pinned(document: Document, arguments: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
     """Variables of the configuration as they are now, without secrets: undoing must aim where the fault did."""
     secret = secret_variables(document, arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import msgspec
 
 from drill.engines import Gate
 from drill.engines.chaostoolkit import document as doc
-from drill.engines.chaostoolkit import wire
+from drill.engines.chaostoolkit import lasting, lifeline, wire
 from drill.engines.chaostoolkit.child import Conversation, Stopped, options, task_from
 from drill.errors import EnvironmentFault, FaultLeftInPlace, Problem, Refused
 from drill.model import Effect, Fault, Injection, Undo
@@ -59,6 +60,8 @@ class ChaosToolkitEngine:
         if missing:
             raise EnvironmentFault(f"{fault.file or fault.name} cannot be carried out here: {'; '.join(missing)}")
         task = _task(fault, doc.only_undo(document), undoing=True)
+        if doc.dynamic(document, fault.arguments):
+            task = msgspec.structs.replace(task, memory=str(lasting.place()))
         return Undo(
             engine=self.name,
             fault=fault.name,
@@ -78,7 +81,11 @@ class ChaosToolkitEngine:
         prepared = task_from(undo.data["task"])
         task = _task(fault, doc.inlined(fault.document), undoing=False)
         task = msgspec.structs.replace(
-            task, environment=prepared.environment, folder=prepared.folder, file=prepared.file
+            task,
+            environment=prepared.environment,
+            folder=prepared.folder,
+            file=prepared.file,
+            memory=prepared.memory,
         )
         seen = Seen(fault.name)
         try:
@@ -247,6 +254,11 @@ def _conversation(task: wire.Task, gate: Gate, lab: str | None, hear: Any) -> Co
     environment = dict(os.environ)
     if lab:
         environment["DRILL_LAB"] = lab
+    if task.undoing:
+        # What an undo starts (a service) must live on, also when a later rollback hangs.
+        environment.pop(lifeline.MARK, None)
+    else:
+        environment[lifeline.MARK] = uuid.uuid4().hex
     secret = doc.secret_variables(task.document, task.arguments)
     scrubber = Scrubber({name: os.environ[name] for name in secret if name in os.environ})
     return Conversation(task=task, gate=gate, environment=environment, scrubber=scrubber, hear=hear)

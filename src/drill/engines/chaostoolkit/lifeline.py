@@ -20,6 +20,9 @@ _PR_SET_PDEATHSIG = 1
 # Written by drill when the experiment has come to its end: what it started on purpose (a load generator) may go on.
 RELEASE = b"."
 
+# In the environment of all that a fault starts, so that aborting it finds what left the process group.
+MARK = "DRILL_EXPERIMENT"
+
 
 def hold(life: int) -> None:
     """Tie this process, the leader of its group, to the pipe end *life*; forks, so call it before any thread starts."""
@@ -60,4 +63,20 @@ def _watch(life: int, watched: int, group: int) -> None:
     if os.read(life, 1) != RELEASE:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
+        kill_marked(os.environ.get(MARK, ""))
     os._exit(0)
+
+
+def kill_marked(mark: str) -> None:
+    """Kill every process that carries *mark* in its environment: what an activity moved to a session of its own."""
+    if not mark:
+        return
+    wanted = f"{MARK}={mark}".encode()
+    for entry in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        if not entry.isdigit() or int(entry) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{entry}/environ", "rb") as environment:
+                marked = wanted in environment.read().split(b"\0")
+            if marked:
+                os.kill(int(entry), signal.SIGKILL)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from drill.engines.chaostoolkit import document as doc
-from drill.engines.chaostoolkit import wire
+from drill.engines.chaostoolkit import lasting, wire
 from drill.model import SECOND
 from drill.scrub import Scrubber
 
@@ -208,7 +208,8 @@ class Runner:
 
         os.environ.update(self.task.environment)
         arguments = doc.filled(self.task.arguments, os.environ)
-        written = doc.configuration(self.document, arguments)
+        found_out = doc.dynamic(self.document, self.task.arguments)
+        written = {**doc.configuration(self.document, arguments), **self._recalled()}
         self.document["configuration"] = written
         try:
             self.configuration = load_configuration(deepcopy(written), {})
@@ -226,11 +227,33 @@ class Runner:
         if lost and not self.task.undoing:
             self.say_trouble(f"the configuration {', '.join(lost)} could not be found out: {self._config_error}")
             raise _Stop
+        if self.task.memory and not self.task.undoing:
+            self._remember({name: self.configuration[name] for name in found_out})
         names = doc.controls(self.document)
         if names:
             what = f"load controls: {', '.join(names)}"
             with self.stage("control"), self.asked(what, "control", breaks=False, limit=self.task.deadline):
                 initialize_controls(self.document, self.configuration, self.secrets)
+
+    def _remember(self, values: dict[str, Any]) -> None:
+        """Keep what probes found out: asked again after the fault, they would say something else."""
+        # One that carries a secret is found out again rather than written down.
+        kept = {name: plain for name, plain in wire.plain(values).items() if self.scrubber.data(plain) == plain}
+        try:
+            lasting.write(Path(self.task.memory), json.dumps(kept).encode())
+        except OSError as error:
+            self.say_trouble(f"what the undo needs to know cannot be written to {self.task.memory}: {error}")
+            raise _Stop from error
+
+    def _recalled(self) -> dict[str, Any]:
+        """What probes had found out before the fault; nothing, if it did not get that far."""
+        if not (self.task.undoing and self.task.memory):
+            return {}
+        try:
+            kept = json.loads(Path(self.task.memory).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return kept if isinstance(kept, dict) else {}
 
     def _load_secrets(self) -> None:
         from chaoslib.secret import HAS_HVAC, load_secrets

@@ -48,6 +48,8 @@ class Task(Message, frozen=True, kw_only=True, omit_defaults=True, tag="task"):
 
         folder: Where its modules are looked for.
 
+        memory: Where what probes found out for the configuration is kept for the undo; "" when none do.
+
         deadline: Nanoseconds that an activity without a timeout of its own may take.
     """
 
@@ -58,6 +60,7 @@ class Task(Message, frozen=True, kw_only=True, omit_defaults=True, tag="task"):
     environment: dict[str, str] = {}
     file: str = ""
     folder: str = ""
+    memory: str = ""
     deadline: int
 
 
