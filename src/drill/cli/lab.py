@@ -122,21 +122,36 @@ def status(lab: str | None, as_json: bool) -> None:
     if not found:
         click.echo("no lab is running; drill lab up --detach starts one")
     for one in found:
-        click.echo(f"{one.name} in {one.folder}")
-        _show(asyncio.run(one.status()), 1)
+        _show(one, asyncio.run(one.status()))
 
 
-def _show(value: dict[str, Any], depth: int) -> None:
-    """Nested data as indented lines."""
-    pad = "  " * depth
-    for key, inner in value.items():
-        if isinstance(inner, dict):
-            click.echo(f"{pad}{key}")
-            _show(inner, depth + 1)
-        elif isinstance(inner, list) and inner and isinstance(inner[0], dict):
-            click.echo(f"{pad}{key}")
-            columns = list(inner[0])
-            say.table([tuple(columns), *(tuple(str(row.get(c, "")) for c in columns) for row in inner)], pad + "  ")
-        else:
-            shown = ", ".join(map(str, inner)) if isinstance(inner, list) else inner
-            click.echo(f"{pad}{key}: {'-' if shown is None else shown}")
+def _show(lab: Any, status: dict[str, Any]) -> None:
+    """Who serves, who has which role, how far behind the replicas are, what is wrong with the links."""
+    click.echo(f"{lab.name} in {lab.folder}: {'healthy' if status['healthy'] else 'not healthy'}")
+    for missing in status["missing"]:
+        click.echo(f"  {missing}")
+    click.echo(
+        f"  orders are served by {status['serving'] or 'nobody'}; the router sends to {status['router']['active']}\n"
+    )
+    rows = [("MEMBER", "REGION", "PROCESSES", "ROLE", "STATE", "BEHIND")]
+    seen = {row["member"]: row for key in ("databases", "caches", "services") for row in status[key]}
+    for name, process in status["processes"].items():
+        row = seen.get(name, {})
+        behind = "" if row.get("lag_bytes") is None else f"{row['lag_bytes']} bytes"
+        behind += "" if row.get("lag_s") is None else f", {row['lag_s']:.1f} s"
+        state = row.get("state") or row.get("status") or row.get("link") or ""
+        rows.append(
+            (
+                name,
+                process["region"],
+                f"{len(process['pids'])} {process['state']}",
+                row.get("role") or "",
+                f"link {state}" if row.get("link") else state,
+                behind,
+            )
+        )
+    say.table(rows)
+    if status["links"]:
+        click.echo("\n  links that are not clear")
+        for link in status["links"]:
+            click.echo(f"    {link}")
