@@ -22,6 +22,7 @@ from drill.model import (
     Injected,
     InjectFailed,
     Intent,
+    Measure,
     Note,
     Outcome,
     Plan,
@@ -153,6 +154,7 @@ class LiveView:
         self._told: deque[tuple[float, str]] = deque(maxlen=12)
         self._steps: dict[int, str] = {}
         self._cells: dict[str, deque[tuple[int, Outcome]]] = {}
+        self._fault_at: float | None = None
         self._conductor: Conductor | None = None
         self._plan: Plan | None = None
         self._console = Console(stderr=True)
@@ -174,6 +176,8 @@ class LiveView:
                 self._steps[event.n] = "done" if event.done else "not done"
             case Samples():
                 self._cell(event)
+            case Intent() if event.breaks and not event.undoing and self._fault_at is None:
+                self._fault_at = time.monotonic()
         for text in self._story.tell(event):
             self.say(text)
 
@@ -197,14 +201,22 @@ class LiveView:
         from rich.text import Text
 
         elapsed = time.monotonic() - self._start
-        title = f"{self._plan.title}" if self._plan else "drill"
-        parts: list[Any] = [Text(f"{title}   {elapsed:.0f} s", style="bold"), Text()]
+        head = Text(self._plan.title if self._plan else "drill", style="bold")
+        head.append(f"   {elapsed:.0f} s", style="dim")
+        if self._fault_at is not None:
+            head.append(f"   {time.monotonic() - self._fault_at:.0f} s since the fault{self._target()}", style="cyan")
+        parts: list[Any] = [head, Text()]
         if self._plan:
             parts += [self._draw_steps(self._plan), Text(), self._draw_probes(self._plan), Text()]
         told = Table.grid(padding=(0, 1))
         for at, text in self._told:
             told.add_row(Text(f"{at:6.1f} s", style="dim"), Text(text, style="red" if "MAY STILL" in text else ""))
         return Group(*parts, told)
+
+    def _target(self) -> str:
+        """The recovery time asked for, to hold the clock against."""
+        rto = next((o.target for o in self._plan.objectives if o.measure is Measure.RTO), None) if self._plan else None
+        return f" (recovery within {rto / SECOND:g} s)" if rto else ""
 
     def _draw_steps(self, plan: Plan) -> Any:
         from rich.text import Text
