@@ -52,8 +52,8 @@ quick: $(VENV)/.dev ## the tests that start no lab
 	$(BIN)/python -m pytest -m "not lab and not drills"
 
 .PHONY: sample
-sample: $(VENV)/.lab ## a new sample report from a real run
-	$(BIN)/python tests/make_sample.py
+sample: $(VENV)/.dev ## a new sample report from a real run
+	$(BIN)/python -m tests.make_sample
 
 .PHONY: clean
 clean: ## remove what make made

@@ -250,6 +250,7 @@ class LiveView:
 def verdict(finished: Finished) -> None:
     """The verdict table, what a person must do when that is so, and where the reports are."""
     from drill.reports import text
+    from drill.spec import project
 
     record = finished.record
     colour = _COLOURS[record.result]
@@ -275,4 +276,4 @@ def verdict(finished: Finished) -> None:
                 click.echo(click.style(f"      {row.explanation}", dim=True))
     click.echo()
     for path in finished.files:
-        click.echo(f"  {path}")
+        click.echo(f"  {project.shown(path)}")
