@@ -78,10 +78,27 @@ async def test_a_secret_that_is_gone_is_named_and_the_rest_is_undone(monkeypatch
         await engine.undo(undo, Memory())
 
     assert left.value.args[0] == (
-        "it could not be undone: action promote was not carried out: it needs the secret db.password: "
+        "it could not be undone: action promote was not carried out: it needs db.password: "
         "InvalidExperiment: Secrets make reference to an environment key that does not exist: DB_PASSWORD"
     )
     assert left.value.instructions == ("do by hand, then check: promote: functions.say(value='${password}')",)
+    assert not Path("mark").exists()
+
+
+async def test_a_configuration_that_is_gone_does_not_stop_the_rest(monkeypatch):
+    """A password in the configuration is a reference on disk: without its variable the other rollbacks still run."""
+    monkeypatch.setenv("DB_PASSWORD", SECRET)
+    Path("mark").touch()
+    document = experiment(
+        rollbacks=[python("say", "promote", value="${password}"), python("remove", "unmark", path="mark")],
+        configuration={"password": {"type": "env", "key": "DB_PASSWORD"}},
+    )
+    engine, _, undo = await prepared(document)
+    monkeypatch.delenv("DB_PASSWORD")
+
+    with pytest.raises(FaultLeftInPlace, match="action promote was not carried out: it needs password: "):
+        await engine.undo(undo, Memory())
+
     assert not Path("mark").exists()
 
 

@@ -6,6 +6,8 @@ Chaos Toolkit experiments as faults, whoever wrote them.
     engine       drill's side: prepare, inject, undo
     child        one experiment process as drill sees it: gate, deadlines, abort
     runner       that process: chaoslib, with a gate before every single call
+    variables    that process's configuration and secrets
+    line         its end of the connection
     lasting      what the undo must know that only the start of the experiment finds out
     lifeline     ends that process, and all it started, when drill is gone
 

@@ -11,22 +11,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from copy import deepcopy
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from drill.engines.chaostoolkit import document as doc
-from drill.engines.chaostoolkit import lasting, wire
+from drill.engines.chaostoolkit import wire
+from drill.engines.chaostoolkit.line import Line
+from drill.engines.chaostoolkit.variables import Unusable, Variables, told
 from drill.model import SECOND
-from drill.scrub import Scrubber
 
 CHOKE_POINTS = ("run_python_activity", "run_process_activity", "run_http_activity")
 _EVERY = 1.0  # seconds between two looks at a continuous hypothesis, chaoslib's default
@@ -36,41 +33,6 @@ class _Stop(Exception):
     """Nothing more is to be done; it was said why."""
 
 
-class Line:
-    """The connection to drill; any thread may use it."""
-
-    def __init__(self, fd: int) -> None:
-        self._socket = socket.socket(fileno=fd)
-        self._file = self._socket.makefile("rb")
-        self._lock = threading.Lock()
-        self._waiting: dict[int, threading.Event] = {}
-
-    def task(self) -> wire.Task:
-        message = wire.read(self._file.readline())
-        assert isinstance(message, wire.Task)
-        threading.Thread(target=self._listen, daemon=True).start()
-        return message
-
-    def say(self, message: wire.AnyMessage) -> None:
-        with self._lock:
-            self._socket.sendall(wire.line(message))
-
-    def ask(self, question: wire.Ask) -> None:
-        """Returns once drill has the intent on disk; never, if drill is gone."""
-        answered = self._waiting[question.call] = threading.Event()
-        self.say(question)
-        answered.wait()
-
-    def _listen(self) -> None:
-        with contextlib.suppress(OSError):
-            for text in self._file:
-                message = wire.read(text)
-                if isinstance(message, wire.Go):
-                    self._waiting.pop(message.call).set()
-        # drill has hung up: nothing more may happen, neither here nor in what was started from here.
-        os.killpg(os.getpgrp(), signal.SIGKILL)
-
-
 class Runner:
     """One experiment, walked through."""
 
@@ -78,10 +40,7 @@ class Runner:
         self.line = line
         self.task = task
         self.document = deepcopy(task.document)
-        self.scrubber = Scrubber({})
-        self.configuration: dict[str, Any] = {}
-        self.secrets: dict[str, Any] = {}
-        self.missing: dict[tuple[str, str], str] = {}
+        self.known = Variables(task)
         self.journal: dict[str, Any] = {"status": "running", "deviated": False, "run": [], "rollbacks": []}
         self._calls = count()
         self._here = threading.local()
@@ -93,11 +52,11 @@ class Runner:
     def say_trouble(self, text: str, *, fails: bool = True) -> None:
         if fails:
             self._failed.set()
-        self.line.say(wire.Trouble(text=self.scrubber.text(wire.plain(text)), fails=fails))
+        self.line.say(wire.Trouble(text=self.known.scrubber.text(wire.plain(text)), fails=fails))
 
     def next(self, what: str, pauses: float = 0, index: int | None = None) -> None:
         within = wire.BETWEEN + int(pauses * SECOND)
-        self.line.say(wire.Next(what=self.scrubber.text(what), within=within, index=index))
+        self.line.say(wire.Next(what=self.known.scrubber.text(what), within=within, index=index))
 
     @contextlib.contextmanager
     def stage(self, name: str, *, background: bool = False) -> Iterator[None]:
@@ -145,7 +104,7 @@ class Runner:
         self.line.ask(
             wire.Ask(
                 call=call,
-                activity=self.scrubber.text(activity),
+                activity=self.known.scrubber.text(activity),
                 kind=kind,
                 stage=getattr(self._here, "stage", "method"),
                 breaks=breaks,
@@ -158,13 +117,13 @@ class Runner:
         try:
             yield answer
         except BaseException as raised:
-            error = _told(raised)
+            error = told(raised)
             if getattr(self._here, "stage", "") == "configuration":
                 self._config_error = error
             raise
         finally:
-            output = wire.presentable(answer["output"], self.scrubber)
-            said = self.scrubber.text(wire.plain(error))
+            output = wire.presentable(answer["output"], self.known.scrubber)
+            said = self.known.scrubber.text(wire.plain(error))
             self.line.say(wire.Done(call=call, ok=not error, output=output, error=said))
 
     def _with_timeout(self, activity: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +134,7 @@ class Runner:
         by = result["provider"]
         for holder in (result, by):
             if holder.get("timeout") is not None:
-                holder["timeout"] = substitute(holder["timeout"], self.configuration, self.secrets)
+                holder["timeout"] = substitute(holder["timeout"], self.known.configuration, self.known.secrets)
         if by.get("type") in ("process", "http") and doc.seconds(by.get("timeout")) is None:
             by["timeout"] = doc.seconds(result.get("timeout")) or self.task.deadline / SECOND
         elif isinstance(by.get("timeout"), str):
@@ -201,99 +160,23 @@ class Runner:
     # --- getting ready ---
 
     def load(self) -> None:
-        """Configuration, secrets, controls; each in the order and with the meaning of chaoslib."""
-        from chaoslib.configuration import load_configuration, load_dynamic_configuration
+        """Configuration, secrets, controls, in chaoslib's order."""
         from chaoslib.control import initialize_controls
-        from chaoslib.exceptions import ChaosException
 
-        os.environ.update(self.task.environment)
-        arguments = doc.filled(self.task.arguments, os.environ)
-        found_out = doc.dynamic(self.document, self.task.arguments)
-        written = {**doc.configuration(self.document, arguments), **self._recalled()}
-        self.document["configuration"] = written
+        self.document["configuration"] = self.known.written
         try:
-            self.configuration = load_configuration(deepcopy(written), {})
-        except (ChaosException, ValueError, TypeError, KeyError) as error:
-            self.say_trouble(f"the configuration cannot be loaded: {_told(error)}")
+            self.known.load()
+            with self.stage("configuration"):
+                self.known.find_out()
+        except Unusable as error:
+            for text in error.args:
+                self.say_trouble(f"{text}: {self._config_error}" if self._config_error else text)
             raise _Stop from error
-        self._load_secrets()
-        if self.missing and not self.task.undoing:
-            for name, why in self.missing.items():
-                self.say_trouble(f"the secret {'.'.join(name)} is missing: {why}")
-            raise _Stop
-        with self.stage("configuration"):
-            self.configuration = load_dynamic_configuration(self.configuration, self.secrets)
-        lost = [name for name in written if name not in self.configuration]
-        if lost and not self.task.undoing:
-            self.say_trouble(f"the configuration {', '.join(lost)} could not be found out: {self._config_error}")
-            raise _Stop
-        if self.task.memory and not self.task.undoing:
-            self._remember({name: self.configuration[name] for name in found_out})
         names = doc.controls(self.document)
         if names:
             what = f"load controls: {', '.join(names)}"
             with self.stage("control"), self.asked(what, "control", breaks=False, limit=self.task.deadline):
-                initialize_controls(self.document, self.configuration, self.secrets)
-
-    def _remember(self, values: dict[str, Any]) -> None:
-        """Keep what probes found out: asked again after the fault, they would say something else."""
-        # One that carries a secret is found out again rather than written down.
-        kept = {name: plain for name, plain in wire.plain(values).items() if self.scrubber.data(plain) == plain}
-        try:
-            lasting.write(Path(self.task.memory), json.dumps(kept).encode())
-        except OSError as error:
-            self.say_trouble(f"what the undo needs to know cannot be written to {self.task.memory}: {error}")
-            raise _Stop from error
-
-    def _recalled(self) -> dict[str, Any]:
-        """What probes had found out before the fault; nothing, if it did not get that far."""
-        if not (self.task.undoing and self.task.memory):
-            return {}
-        try:
-            kept = json.loads(Path(self.task.memory).read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return kept if isinstance(kept, dict) else {}
-
-    def _load_secrets(self) -> None:
-        from chaoslib.secret import HAS_HVAC, load_secrets
-
-        known: dict[str, str] = {}
-        for target, entries in doc.section(self.document, "secrets").items():
-            self.secrets[target] = {}
-            for key, entry in entries.items() if isinstance(entries, dict) else ():
-                kind = entry.get("type") if isinstance(entry, dict) else None
-                try:
-                    if kind == "experiment":
-                        value = self._from_file(entry)
-                    elif kind == "vault" and not HAS_HVAC:
-                        raise ImportError('Vault needs the package hvac: pip install "chaostoolkit-lib[vault]"')
-                    else:
-                        value = load_secrets({key: entry}, self.configuration)[key]
-                except Exception as error:  # noqa: BLE001 - whatever Vault's client raises, by name
-                    self.missing[(target, key)] = _told(error)
-                    continue
-                self.secrets[target][key] = value
-                known.update(_texts(f"{target}.{key}", value))
-        for name, value in self.configuration.items():
-            if doc.is_secret_name(name) and isinstance(value, (str, bytes)):
-                known.update(_texts(name, value))
-        for variable in doc.secret_variables(self.document, self.task.arguments):
-            if variable in os.environ:
-                known.setdefault(variable, os.environ[variable])
-        self.scrubber = Scrubber(known)
-
-    def _from_file(self, entry: dict[str, Any]) -> Any:
-        """A secret that is written into the experiment itself."""
-        path = Path(self.task.file)
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
-            written = json.loads(text)
-        else:
-            import yaml
-
-            written = yaml.safe_load(text)
-        return written["secrets"][entry["target"]][entry["key"]]
+                initialize_controls(self.document, self.known.configuration, self.known.secrets)
 
     # --- the method ---
 
@@ -340,12 +223,12 @@ class Runner:
         title = f"{activity.get('type')} {doc.name(activity)}"
         with self.stage(stage, background=background):
             try:
-                run = execute_activity(self.document, activity, self.configuration, self.secrets, None)
+                run = execute_activity(self.document, activity, self.known.configuration, self.known.secrets, None)
             except InterruptExecution as error:
                 self.say_trouble(f"{title}: the experiment was interrupted: {error}")
                 return False
             except (Exception, SystemExit) as error:  # noqa: BLE001 - chaoslib lets everything but its own errors out
-                self.say_trouble(f"{title} could not be carried out: {_told(error)}")
+                self.say_trouble(f"{title} could not be carried out: {told(error)}")
                 return False
         self.journal["rollbacks" if stage == "rollback" else "run"].append(run)
         if run.get("status") == "succeeded":
@@ -358,7 +241,7 @@ class Runner:
     def _pauses(self, activity: dict[str, Any]) -> float:
         from chaoslib import substitute
 
-        pauses = substitute(activity.get("pauses") or {}, self.configuration, self.secrets)
+        pauses = substitute(activity.get("pauses") or {}, self.known.configuration, self.known.secrets)
         return sum(doc.seconds(pauses.get(when)) or 0 for when in ("before", "after"))
 
     @contextlib.contextmanager
@@ -367,7 +250,7 @@ class Runner:
         from chaoslib.exceptions import InterruptExecution
 
         try:
-            with controls(level, self.document, self.document, self.configuration, self.secrets) as control:
+            with controls(level, self.document, self.document, self.known.configuration, self.known.secrets) as control:
                 control.with_state(self.journal if level == "experiment" else self.journal["run"])
                 yield
         except InterruptExecution as error:
@@ -389,10 +272,10 @@ class Runner:
             self.next(f"steady state {when} the method", sum(self._pauses(probe) for probe in probes))
         with self.stage(when, background=background):
             try:
-                state = run_steady_state_hypothesis(held, self.configuration, self.secrets, None, None)
+                state = run_steady_state_hypothesis(held, self.known.configuration, self.known.secrets, None, None)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a tolerance that does not fit raises anything
-                why = f"it could not be evaluated: {_told(error)}"
-                self.line.say(wire.Hypothesis(when=when, met=None, why=self.scrubber.text(wire.plain(why))))
+                why = f"it could not be evaluated: {told(error)}"
+                self.line.say(wire.Hypothesis(when=when, met=None, why=self.known.scrubber.text(wire.plain(why))))
                 return None
         met: bool | None = state["steady_state_met"]
         why = ""
@@ -401,12 +284,12 @@ class Runner:
             if last["status"] == "failed":
                 met, found = None, _failure(last)
             else:
-                output = json.dumps(wire.presentable(last["output"], self.scrubber))[:200]
+                output = json.dumps(wire.presentable(last["output"], self.known.scrubber))[:200]
                 tolerance = json.dumps(wire.plain(last["activity"].get("tolerance")))[:200]
                 found = f"{output} is not within {tolerance}"
             why = f"{doc.name(last['activity'])}: {found}"
             self.journal["deviated"] = when != "before"
-        self.line.say(wire.Hypothesis(when=when, met=met, why=self.scrubber.text(wire.plain(why))))
+        self.line.say(wire.Hypothesis(when=when, met=met, why=self.known.scrubber.text(wire.plain(why))))
         return met
 
     def _watch(self) -> Callable[[], None]:
@@ -445,23 +328,11 @@ class Runner:
             if index < self.task.start:
                 continue
             self.next(doc.name(activity), self._pauses(activity), index)
-            lacking = self._lacking(activity)
+            lacking = self.known.lacking(activity)
             if lacking:
                 self.say_trouble(f"action {doc.name(activity)} was not carried out: {lacking}")
             else:
                 self._activity(activity, "rollback")
-
-    def _lacking(self, activity: dict[str, Any]) -> str:
-        """Why the activity cannot be carried out as it was meant, if so."""
-        targets = doc.provider(activity).get("secrets") or []
-        names = doc.references(activity)
-        for (target, key), why in self.missing.items():
-            if key in names or target in targets:
-                return f"it needs the secret {target}.{key}: {why}"
-        for name in names:
-            if name in self.document["configuration"] and name not in self.configuration:
-                return f"it needs the configuration {name}, which could not be found out"
-        return ""
 
     def run(self) -> None:
         self.next("configuration, secrets and controls")
@@ -479,25 +350,10 @@ class Runner:
         self.line.say(wire.End())
 
 
-def _told(error: BaseException) -> str:
-    text = str(error).strip()
-    kind = type(error).__name__
-    return text if kind == "ActivityFailed" and text else f"{kind}: {text}" if text else kind
-
-
 def _failure(run: dict[str, Any]) -> str:
     """What a failed activity said, from chaoslib's record of it."""
     said = (run.get("exception") or ["it failed"])[-1].strip()
     return str(said).removeprefix("chaoslib.exceptions.ActivityFailed: ")
-
-
-def _texts(name: str, value: Any) -> dict[str, str]:
-    """The texts inside a secret by name: Vault gives whole mappings."""
-    if isinstance(value, dict):
-        return {n: t for key, item in value.items() for n, t in _texts(f"{name}.{key}", item).items()}
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    return {name: str(value)} if value not in (None, "") else {}
 
 
 def main(fd: int) -> int:
