@@ -304,5 +304,7 @@ def controls(document: Document) -> list[str]:
 def hypothesis_strategy(document: Document) -> str:
     """When the steady state is looked at; an unknown word means the default, as in Chaos Toolkit's command line."""
     written = section(section(document, "runtime"), "hypothesis").get("strategy")
+    if written == "continously":  # as the command line spelt it once, and still takes it
+        return "continuously"
     known = ("default", "before-method-only", "after-method-only", "during-method-only", "continuously", "skip")
     return written if written in known else "default"

@@ -251,6 +251,8 @@ def _runtime(root: Node, findings: Findings) -> None:
         strategy = node.get("strategy")
         if strategy is None:
             continue
+        if strategy.value == "continously" and section == "hypothesis":
+            continue  # Chaos Toolkit's command line spelt it so once, and still takes it
         if strategy.value not in known:
             result = "never rolls back" if section == "rollbacks" else "refuses to run"
             hint = near(strategy.value, known) or f"known are {', '.join(known)}"
