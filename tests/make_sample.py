@@ -24,8 +24,7 @@ def main() -> None:
         done = subprocess.run(
             [sys.executable, "-m", "drill", "run", "drills/region-failover.yaml", "--reports", folder],
             cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             check=False,
         )
