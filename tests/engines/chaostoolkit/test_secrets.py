@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from drill.engines.chaostoolkit import document as doc
+from drill.engines.chaostoolkit import ChaosToolkitEngine
 from drill.errors import EnvironmentFault, FaultLeftInPlace
 from tests.engines.chaostoolkit.world import Memory, experiment, injected, prepared, process, python
 
@@ -113,15 +113,27 @@ async def test_a_missing_secret_stops_the_fault_before_it_begins():
 
 async def test_a_secret_written_into_the_experiment_stays_in_its_file():
     """The document that goes into a plan names its place; the experiment still gets its value."""
-    written = experiment(with_secret(python("say")), secrets={"db": {"password": SECRET}})
-    Path("x.json").write_text(json.dumps(written))
-    document = doc.with_secrets_referred(written)
-    assert document["secrets"] == {"db": {"password": {"type": "experiment", "target": "db", "key": "password"}}}
+    secrets = {"db": {"password": SECRET, "login": {"user": "somebody", "host": {"type": "env", "key": "HOME"}}}}
+    Path("x.json").write_text(json.dumps(experiment(with_secret(python("say")), secrets=secrets)))
+    document, _ = ChaosToolkitEngine().lint(Path("x.json"), "x.json", {})
 
+    assert document is not None
+    assert document["secrets"] == {
+        "db": {
+            "password": {"type": "experiment", "at": ["db", "password"]},
+            "login": {
+                "user": {"type": "experiment", "at": ["db", "login", "user"]},
+                "host": secrets["db"]["login"]["host"],
+            },
+        }
+    }
     gate = Memory()
     await injected(document, gate, file="x.json")
 
-    assert gate.results[0][1]["secrets"] == {"password": "[redacted:db.password]"}
+    assert gate.results[0][1]["secrets"] == {
+        "password": "[redacted:db.password]",
+        "login": {"user": "[redacted:db.login.user]", "host": "[redacted:db.login.host]"},
+    }
 
 
 async def test_a_drill_may_hand_in_a_secret(monkeypatch):

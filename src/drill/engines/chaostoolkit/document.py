@@ -74,22 +74,31 @@ def only_undo(document: Document) -> Document:
 def with_secrets_referred(document: Document) -> Document:
     """The experiment with each secret that is written into it replaced by a reference to its place in the file."""
     result = deepcopy(document)
-    secrets = section(result, "secrets")
-    for target, entries in secrets.items():
+    for target, entries in section(result, "secrets").items():
         if isinstance(entries, dict):
-            for key, value in entries.items():
-                if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-                    entries[key] = {"type": "experiment", "target": target, "key": key}
+            result["secrets"][target] = _referred(entries, [target])
     return result
+
+
+def _referred(entry: Any, at: list[str]) -> Any:
+    if isinstance(entry, dict):
+        if entry.get("type") in ("env", "vault", "experiment"):
+            return entry
+        return {key: _referred(value, [*at, key]) for key, value in entry.items()}
+    if entry is None or isinstance(entry, bool) or entry == "":
+        return entry
+    return {"type": "experiment", "at": at}
 
 
 def refers_to_its_file(document: Document) -> bool:
     """Whether a secret stands in the experiment's own file."""
-    return any(
-        isinstance(entry, dict) and entry.get("type") == "experiment"
-        for entries in section(document, "secrets").values()
-        for entry in (entries.values() if isinstance(entries, dict) else ())
-    )
+
+    def refers(entry: Any) -> bool:
+        if not isinstance(entry, dict):
+            return False
+        return entry.get("type") == "experiment" or any(map(refers, entry.values()))
+
+    return refers(section(document, "secrets"))
 
 
 # --- variables ---------------------------------------------------------------------------------------------------

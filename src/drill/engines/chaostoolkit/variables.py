@@ -139,6 +139,8 @@ class Variables:
         kind = entry.get("type") if isinstance(entry, dict) else None
         if kind == "experiment":
             return self._from_file(entry)
+        if isinstance(entry, dict) and kind not in ("env", "vault"):
+            return {name: self._secret(name, inner) for name, inner in entry.items()}
         if kind == "vault" and not HAS_HVAC:
             raise ImportError('Vault needs the package hvac: pip install "chaostoolkit-lib[vault]"')
         return load_secrets({key: entry}, self.configuration)[key]
@@ -153,7 +155,10 @@ class Variables:
             import yaml
 
             written = yaml.safe_load(text)
-        return written["secrets"][entry["target"]][entry["key"]]
+        found = written["secrets"]
+        for name in entry["at"]:
+            found = found[name]
+        return found
 
 
 def told(error: BaseException) -> str:
