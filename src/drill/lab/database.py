@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 
+_EXPECTED = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _ASK_EVERY = 0.2
 _PATIENCE = 1.0
 _CONNECTIONS = 24
@@ -84,7 +86,9 @@ class Database:
                         connection = await _connect(node)
                     found = await connection.fetchval(_ROLE)
                     timeline = int(found, 16) if found else None
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except Exception as error:  # noqa: BLE001 -- drivers raise much when servers die; following must go on
+                if not isinstance(error, _EXPECTED):
+                    traceback.print_exc()
                 if connection is not None:
                     connection.terminate()
                 connection = None
@@ -135,7 +139,7 @@ class Database:
             served_by = node.served_by
             try:
                 found = await (connection.fetchval if one else connection.fetch)(query, *arguments)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except _EXPECTED as error:
                 raise Unavailable(f"{node.name} did not answer: {error!r}") from error
         return found, served_by
 
@@ -180,7 +184,7 @@ class Database:
         try:
             async with asyncio.timeout(_PATIENCE):
                 return epoch, await _connect(node)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _EXPECTED as error:
             raise Unavailable(f"{node.name} cannot be reached: {error!r}") from error
 
 

@@ -67,13 +67,15 @@ class Members:
         return process.belonging(self.home(member))
 
     def states(self) -> dict[str, dict[str, Any]]:
-        """Of every member: running, frozen or down, and its processes."""
+        """Of every member: running, frozen or down, its processes, and when it is down the end of its log."""
         found: dict[str, dict[str, Any]] = {}
         for member in MEMBERS:
             pids = self.pids(member)
             frozen = bool(pids) and all(_frozen(pid) for pid in pids)
             state = "frozen" if frozen else "running" if pids else "down"
             found[member.name] = {"kind": member.kind, "region": member.region, "state": state, "pids": pids}
+            if state == "down":
+                found[member.name]["log"] = process.tail(self.home(member) / "log", 6)
         return found
 
     async def kill(self, members: list[Member], within: float = 5) -> list[int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +63,9 @@ class Cache:
         )
         self._client = Valkey(connection_pool=pool)
         if before is not None:
-            await before.connection_pool.disconnect()
+            # Requests may be using it; what closing it finds wrong is of no interest any more.
+            with contextlib.suppress(Exception):
+                await before.connection_pool.disconnect()
 
     async def get(self, key: str) -> Found:
         if not self.reachable:
@@ -80,6 +84,8 @@ class Cache:
         try:
             async with asyncio.timeout(_PATIENCE):
                 return await getattr(self._client, name)(*words, **options) or ""
-        except (ValkeyError, OSError, TimeoutError):
+        except Exception as error:  # noqa: BLE001 -- the cache's trouble is never the service's
+            if not isinstance(error, ValkeyError | OSError | TimeoutError):
+                traceback.print_exc()
             self.reachable = False
             return None
