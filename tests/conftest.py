@@ -5,6 +5,9 @@ import asyncio
 import pytest
 
 from drill.lab import up
+from tests.running import world
+
+__all__ = ["world"]
 
 
 @pytest.fixture(scope="session")
