@@ -1,5 +1,5 @@
 """
-Whole runs against a real service: an HTTP server in a process of its own that is frozen and thawed by experiments.
+Whole runs against a real service that is frozen and thawed by experiments.
 
 Everything goes through the command line, as people and CI use it.
 """
@@ -10,161 +10,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from drill.journal import replay
 from drill.model import Done, Injected, Intent, Prepared, Restored
-
-SERVICE = """
-import http.server
-class Answer(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"fine")
-    def log_message(self, *arguments):
-        pass
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-print(server.server_port, flush=True)
-server.serve_forever()
-"""
-
-DRILL = """
-drill: {name}
-system: {name}
-with: {{base: "{url}"}}
-objectives: {{rto: 10s}}
-probes: [reads]
-parameters: {{hold: 1s}}
-steps:
-  - watch: 1s
-  - inject: freeze
-  - await: recovery
-    within: {within}
-{more}
-"""
-
-PROBE = """
-probe: reads
-kind: http
-url: ${base}/
-every: 50ms
-deadline: 200ms
-expect: {status: 200}
-"""
-
-
-@dataclass
-class World:
-    """A project folder, and a service to break."""
-
-    folder: Path
-    service: subprocess.Popen[str]
-    url: str
-    environment: dict[str, str]
-    runs: list[subprocess.Popen[str]] = field(default_factory=list)
-
-    def experiment(self, name: str, method: list[Any], rollbacks: list[Any], **more: Any) -> Path:
-        path = self.folder / "experiments" / f"{name}.json"
-        document = {"title": name, "description": "a test", "method": method, "rollbacks": rollbacks, **more}
-        path.write_text(json.dumps(document))
-        return path
-
-    def drill(self, name: str = "freeze", within: str = "15s", more: str = "") -> Path:
-        path = self.folder / "drills" / f"{name}.yaml"
-        path.write_text(DRILL.format(name=name, url=self.url, within=within, more=more))
-        return path
-
-    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """`drill ARGUMENTS` in the project folder."""
-        run = subprocess.Popen(
-            [sys.executable, "-m", "drill", *map(str, arguments)],
-            cwd=self.folder,
-            env=self.environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self.runs.append(run)
-        return run
-
-    def run(self, *arguments: str | Path) -> tuple[int, str, str]:
-        run = self.start(*arguments)
-        out, err = run.communicate(timeout=60)
-        return run.returncode, out, err
-
-    def record(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.latest() / "report.json").read_text())
-        return found
-
-    def latest(self) -> Path:
-        return max((self.folder / "reports").iterdir())
-
-    def events(self, *kinds: type) -> list[Any]:
-        return replay(self.latest()).of(*kinds)
-
-    def frozen(self) -> bool:
-        return Path(f"/proc/{self.service.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
-
-    def until(self, condition: Callable[[], bool], what: str, within: float = 30) -> None:
-        end = time.monotonic() + within
-        while not condition():
-            assert time.monotonic() < end, f"not within {within} s: {what}"
-            time.sleep(0.02)
-
-    def signal(self, number: str) -> dict[str, Any]:
-        return {
-            "type": "action",
-            "name": f"send {number}",
-            "provider": {
-                "type": "process",
-                "path": "kill",
-                "arguments": [f"-{number}", str(self.service.pid)],
-                "timeout": 5,
-            },
-        }
-
-
-def sleeps(seconds: float) -> dict[str, Any]:
-    return {
-        "type": "action",
-        "name": "take time",
-        "provider": {"type": "process", "path": "sleep", "arguments": [str(seconds)], "timeout": 60},
-    }
-
-
-def fails() -> dict[str, Any]:
-    return {"type": "action", "name": "fail", "provider": {"type": "process", "path": "false", "timeout": 5}}
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    for name in ("drills", "experiments", "probes"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "probes" / "reads.yaml").write_text(PROBE)
-    service = subprocess.Popen(
-        [sys.executable, "-c", SERVICE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    assert service.stdout is not None
-    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
-    made = World(tmp_path, service, f"http://127.0.0.1:{service.stdout.readline().strip()}", environment)
-    made.experiment("freeze", [made.signal("STOP")], [made.signal("CONT")])
-    yield made
-    for run in made.runs:
-        if run.poll() is None:
-            run.kill()
-        run.communicate()
-    service.kill()
-    service.communicate()
-
+from tests.running import PROBE, World, fails, sleeps
 
 THAW_LATER = "  - restore: freeze\n  - await: recovery\n    within: 15s"
 
@@ -281,11 +134,46 @@ def test_a_fault_without_effect_is_inconclusive(world: World) -> None:
     assert [(o["verdict"], o["reason"]) for o in world.record()["objectives"]] == [("inconclusive", "no_effect")]
 
 
-def test_after_kill_9_another_process_restores(world: World) -> None:
+def guardian_of(run: subprocess.Popen[str]) -> int:
+    """The process id of a run's guardian."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"drill.guardian" in words and str(run.pid).encode() in words:
+            return int(path.parent.name)
+    raise AssertionError("the run has no guardian")
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def test_the_guardian_restores_when_the_conductor_is_gone(world: World, number: signal.Signals) -> None:
+    """After kill -9 or a freeze of the program, the fault is undone within seconds, with evidence, and nothing runs on."""
+    run = world.start("run", world.drill(within="60s"))
+    world.until(world.frozen, "the service is frozen")
+    guardian = guardian_of(run)
+    run.send_signal(number)
+
+    world.until(lambda: not world.frozen(), "the guardian has thawed the service", within=10)
+    world.until(lambda: gone(guardian), "the guardian has gone")
+    assert run.wait(timeout=5) == -signal.SIGKILL
+    assert (world.record()["result"], world.events(Restored)[-1].verified) == ("aborted", True)
+    assert "restored" in (world.latest() / "guardian.log").read_text()
+
+
+def test_after_everything_is_killed_another_process_restores(world: World) -> None:
     """The journal alone is enough: drill restore undoes what a killed run left; a second one finds nothing."""
     run = world.start("run", world.drill(within="60s"))
     world.until(world.frozen, "the service is frozen")
     world.until(lambda: bool(world.events(Injected)), "the fault is journaled")
+    os.kill(guardian_of(run), signal.SIGKILL)
     run.kill()
     run.communicate()
     assert world.frozen()
@@ -295,6 +183,17 @@ def test_after_kill_9_another_process_restores(world: World) -> None:
     assert (code, world.frozen()) == (0, False), out + err
     assert world.record()["result"] == "aborted"
     assert world.run("restore")[:2] == (0, "nothing to restore\n")
+
+
+def test_a_run_whose_guardian_dies_is_stopped(world: World) -> None:
+    """No guardian, no fault: the drill ends at once and undoes what it broke."""
+    run = world.start("run", world.drill(within="60s"))
+    world.until(world.frozen, "the service is frozen")
+    os.kill(guardian_of(run), signal.SIGKILL)
+    _, err = run.communicate(timeout=30)
+
+    assert (run.returncode, world.frozen()) == (4, False)
+    assert "the guardian of this run died" in err
 
 
 def test_a_run_that_is_going_on_is_not_restored_by_somebody_else(world: World) -> None:

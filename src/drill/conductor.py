@@ -371,7 +371,8 @@ class Conductor:
     async def _finish(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         """Undo what is left, read the survivors a last time, stop sampling. Goes on whatever fails."""
         left = bool(self._undos)
-        for name in [*self._undos]:
+        # The last one first: a later fault may stand in the way of undoing an earlier one.
+        for name in reversed([*self._undos]):
             await self._restore(name)
         steps: list[Callable[[], Coroutine[Any, Any, None]]] = []
         if self._watch.fault is not None and left:

@@ -7,6 +7,8 @@ place is read from the journal alone, so any process can do it.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -130,18 +132,21 @@ async def restore_run(folder: Path, say: Callable[[str], None]) -> History | Non
     journal = Journal(folder, resume=True)
     left: list[FaultLeftInPlace] = []
     try:
-        for name, undo in undos.items():
+        # The last one first: a later fault may stand in the way of undoing an earlier one.
+        for name, undo in reversed(undos.items()):
             say(f"undoing {name}")
             fault = history.plan.fault(name)
-            if _gone(fault.lab):
-                journal.append(Note(at=clock.now(), text=f"the lab of {name} is gone, and its fault with it"))
+            if await _gone(fault.lab, within_s=0):
                 _settle_gone(journal, clock, name)
                 continue
             engine = plugins.load("engine", undo.engine)()
             asked = [event.n for event in history.of(Intent) if event.fault == name]
             gate = JournalGate(name, journal, clock, Scrubber({}), first=max(asked, default=-1) + 1)
             error = await undo_one(undo, engine, journal, clock, gate)
-            if error:
+            if error and await _gone(fault.lab, within_s=10):
+                # It went while we were at it: an embedded lab ends with the run that owned it.
+                _settle_gone(journal, clock, name)
+            elif error:
                 left.append(error)
         if history.ended is None:
             anchor = clock.anchor()
@@ -162,8 +167,17 @@ async def restore_run(folder: Path, say: Callable[[str], None]) -> History | Non
 
 
 def _settle_gone(journal: Journal, clock: SystemClock, name: str) -> None:
+    journal.append(Note(at=clock.now(), text=f"the lab of {name} is gone, and its fault with it"))
     journal.append(Restored(at=clock.now(), fault=name, verified=True))
 
 
-def _gone(lab: str | None) -> bool:
-    return lab is not None and not Path(lab).exists()
+async def _gone(lab: str | None, within_s: float) -> bool:
+    """Whether the lab's folder, and so all of it, is gone or goes within some seconds."""
+    if lab is None:
+        return False
+    end = time.monotonic() + within_s
+    while await asyncio.to_thread(Path(lab).exists):
+        if time.monotonic() >= end:
+            return False
+        await asyncio.sleep(0.1)
+    return True

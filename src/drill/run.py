@@ -23,6 +23,7 @@ from drill import __version__, plan, plugins
 from drill.clock import SystemClock
 from drill.conductor import Conductor
 from drill.errors import EnvironmentFault, FaultLeftInPlace, Refused
+from drill.guardian import Guardian
 from drill.journal import Journal, replay
 from drill.model import AnyEvent, Completion, Drill, Plan
 from drill.record import Record
@@ -91,7 +92,8 @@ async def run(
                 )
                 stopping.on_signal = conductor.stop
                 view.began(made, conductor)
-                completion = await conductor.run(folder.name, _versions(), trigger)
+                async with _guarded(folder, conductor):
+                    completion = await conductor.run(folder.name, _versions(), trigger)
             finally:
                 stopping.on_signal = None
                 journal.close()
@@ -203,6 +205,24 @@ async def _lab(drill: Drill, view: View, on: Path | str | None, stopping: _Signa
     finally:
         view.say("bringing the lab down")
         await lab.down()
+
+
+@asynccontextmanager
+async def _guarded(folder: Path, conductor: Conductor) -> AsyncIterator[None]:
+    """A guardian beside the run; when it dies, the run is stopped."""
+    guardian = Guardian(folder)
+
+    def stop(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception():
+            conductor.stop(str(task.exception()), "guardian")
+
+    beating = asyncio.create_task(guardian.beat())
+    beating.add_done_callback(stop)
+    try:
+        yield
+    finally:
+        beating.cancel()
+        await asyncio.to_thread(guardian.dismiss)
 
 
 class _Signals:
