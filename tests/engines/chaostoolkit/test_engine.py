@@ -420,19 +420,20 @@ async def test_a_large_output_is_cut():
 
 
 async def test_a_fault_is_described_before_it_is_run():
-    """What it calls, what it loads, and how it is undone, in the experiment's own names."""
+    """What it calls and how it is undone, with the values that are known and no secrets."""
     document = experiment(
         process("kubectl", "cordon", "${node}", name="cordon"),
         python("write", path="m") | {"background": True},
         {"type": "probe", "name": "page", "provider": {"type": "http", "url": "http://x/"}},
-        rollbacks=[process("kubectl", "uncordon", "${node}", name="uncordon")],
+        rollbacks=[process("kubectl", "uncordon", "${node}", "--token=${token}", name="uncordon")],
+        configuration={"node": {"type": "env", "key": "NO_SUCH_VARIABLE", "default": "a"}, "token": "hunter22"},
     )
 
     assert list(ChaosToolkitEngine().describe(fault(document))) == [
-        "action: cordon: kubectl cordon ${node}",
+        "action: cordon: kubectl cordon a",
         "action in the background: write: functions.write(path='m')",
         "probe: page: GET http://x/",
-        "undo: uncordon: kubectl uncordon ${node}",
+        "undo: uncordon: kubectl uncordon a --token=${token}",
     ]
 
 

@@ -271,8 +271,24 @@ def words(activity: Document) -> str:
     return "nothing that is known"
 
 
-def described(document: Document) -> list[str]:
-    """What the experiment will do and how it is undone, one line each."""
+def shown(document: Document, arguments: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """What people may read in place of `${name}`: values that are known now and no secrets."""
+    result = {}
+    for name, entry in configuration(document, arguments).items():
+        value = entry
+        if isinstance(entry, dict) and entry.get("type") == "env":
+            value = environment.get(str(entry.get("key")), entry.get("default"))
+        if isinstance(value, (str, int, float)) and not is_secret_name(name) and "${" not in str(value):
+            result[name] = str(value)
+    return result
+
+
+def _filled(line: str, values: Mapping[str, str]) -> str:
+    return _REFERENCE.sub(lambda found: values.get(found[1], found[0]), line)
+
+
+def described(document: Document, values: Mapping[str, str]) -> list[str]:
+    """What the experiment will do and how it is undone, one line each; *values* fill in `${name}`."""
     lines = []
     if probes(document) and hypothesis_strategy(document) != "skip":
         title = section(document, "steady-state-hypothesis").get("title")
@@ -283,23 +299,23 @@ def described(document: Document) -> list[str]:
         left_out = " (dry: left out)" if is_dry(activity, document) else ""
         beside = " in the background" if activity.get("background") is True else ""
         lines.append(f"{activity.get('type')}{beside}: {name(activity)}: {words(activity)}{left_out}")
-    return lines + summary(document)
+    return [_filled(line, values) for line in lines] + summary(document, values)
 
 
-def summary(document: Document) -> list[str]:
+def summary(document: Document, values: Mapping[str, str]) -> list[str]:
     """How it is undone, one sentence each."""
     rollbacks = section(document, "rollbacks")
     if not rollbacks:
         return ["undo: nothing; the experiment declares no rollbacks, what its actions leave behind stays"]
-    return [f"undo: {name(activity)}: {words(activity)}" for activity in rollbacks]
+    return [_filled(f"undo: {name(activity)}: {words(activity)}", values) for activity in rollbacks]
 
 
-def instructions(document: Document, failed: list[Document] | None = None) -> list[str]:
+def instructions(document: Document, values: Mapping[str, str], failed: list[Document] | None = None) -> list[str]:
     """What a person must do in place of the rollbacks that could not be verified (default all)."""
     rollbacks = section(document, "rollbacks") if failed is None else failed
     if not rollbacks:
         return [f"check by hand what {document.get('title') or 'the experiment'} left behind: it declares no rollbacks"]
-    return [f"do by hand, then check: {name(activity)}: {words(activity)}" for activity in rollbacks]
+    return [_filled(f"do by hand, then check: {name(activity)}: {words(activity)}", values) for activity in rollbacks]
 
 
 def controls(document: Document) -> list[str]:

@@ -40,7 +40,9 @@ class ChaosToolkitEngine:
 
     def describe(self, fault: Fault) -> Sequence[str]:
         """What it will do and how it is undone, one line each."""
-        return doc.described(doc.inlined(fault.document))
+        document = doc.inlined(fault.document)
+        environment = doc.pinned(document, fault.arguments, os.environ)
+        return doc.described(document, doc.shown(document, fault.arguments, environment))
 
     async def prepare(self, fault: Fault) -> Undo:
         """
@@ -62,12 +64,13 @@ class ChaosToolkitEngine:
         task = _task(fault, doc.only_undo(document), undoing=True)
         if doc.dynamic(document, fault.arguments):
             task = msgspec.structs.replace(task, memory=str(lasting.place()))
+        values = doc.shown(document, fault.arguments, task.environment)
         return Undo(
             engine=self.name,
             fault=fault.name,
             data={"task": options(task), "lab": fault.lab},
-            summary=tuple(doc.summary(document)),
-            instructions=tuple(doc.instructions(document)),
+            summary=tuple(doc.summary(document, values)),
+            instructions=tuple(doc.instructions(document, values)),
         )
 
     async def inject(self, fault: Fault, undo: Undo, gate: Gate) -> Injection:
@@ -121,10 +124,11 @@ class ChaosToolkitEngine:
                 failed |= listening.failed
                 break
         if troubles:
+            values = doc.shown(task.document, task.arguments, task.environment)
             by_hand = [activity for index, activity in enumerate(rollbacks) if index in failed]
             raise FaultLeftInPlace(
                 f"{undo.fault} could not be undone: {'; '.join(troubles)}",
-                instructions=doc.instructions(task.document, by_hand or None),
+                instructions=doc.instructions(task.document, values, by_hand or None),
             )
 
 
