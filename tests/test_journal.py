@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -144,4 +145,43 @@ def test_a_full_disk_is_told_and_leaves_no_torn_line(tmp_path: Path) -> None:
     _, status = os.waitpid(child, 0)
 
     assert os.waitstatus_to_exitcode(status) == 0
+    assert replay(tmp_path).events == (BEGAN,)
+
+
+def test_a_disk_with_room_again_goes_on_where_it_stood(tmp_path: Path) -> None:
+    """Lines that fit again follow the last whole one: a disk that was full for a moment damages nothing."""
+    child = os.fork()
+    if child == 0:  # in a process of its own: the limit is the whole process's
+        try:
+            import signal
+
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            log = Journal(tmp_path)
+            log.append(BEGAN)
+            size = (tmp_path / journal.NAME).stat().st_size
+            _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, hard))
+            with suppress(EnvironmentFault):
+                log.append(Note(at=2, text="x" * 200))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+            log.append(Note(at=3, text="room again"))
+            os._exit(0)
+        finally:
+            os._exit(5)
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert replay(tmp_path).events == (BEGAN, Note(at=3, text="room again"))
+
+
+def test_whoever_looks_on_cannot_stop_what_is_journaled(tmp_path: Path) -> None:
+    """A view that fails (its terminal is gone) costs the view, not the undo that is being journaled."""
+
+    def gone(event: AnyEvent) -> None:
+        raise BrokenPipeError
+
+    log = Journal(tmp_path, observer=gone)
+    log.append(BEGAN)
+    log.close()
+
     assert replay(tmp_path).events == (BEGAN,)

@@ -155,7 +155,7 @@ def gone(pid: int) -> bool:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
 def test_the_guardian_restores_when_the_conductor_is_gone(world: World, number: signal.Signals) -> None:
-    """After kill -9 or a freeze of the program, the fault is undone within seconds, with evidence, and nothing runs on."""
+    """After kill -9 or a freeze of drill, the fault is undone within seconds, with evidence, and nothing runs on."""
     run = world.start("run", world.drill(within="60s"))
     world.until(world.frozen, "the service is frozen")
     guardian = guardian_of(run)

@@ -14,6 +14,7 @@ import hashlib
 import os
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -66,7 +67,10 @@ class Journal:
         if resume:
             self._resume()
         else:
-            self._sync_folder()
+            # The run's folder is new, too: without its own entry on disk, nobody would find the journal.
+            _sync_folder(folder)
+            with suppress(PermissionError):  # a folder that we may write in, but not read
+                _sync_folder(folder.parent)
 
     def append(self, event: AnyEvent) -> None:
         """
@@ -79,7 +83,8 @@ class Journal:
         try:
             written = os.write(self._fd, line)
             if written != len(line):
-                os.truncate(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - written)
+                # Back to the end of what is whole: a line that fits again later must not stand behind a hole.
+                os.truncate(self._fd, os.lseek(self._fd, -written, os.SEEK_CUR))
                 raise OSError(28, "No space left on device")
         except OSError as error:
             raise EnvironmentFault(
@@ -87,7 +92,9 @@ class Journal:
             ) from error
         self._previous = hashlib.sha256(line).hexdigest()
         if self.observer:
-            self.observer(event)
+            # Whoever looks on (a closed terminal, a pipe nobody reads) must not keep a fault from being undone.
+            with suppress(Exception):
+                self.observer(event)
 
     async def commit(self, event: AnyEvent) -> None:
         """Write one event and return only when it, and all before it, is on disk (fsync)."""
@@ -103,14 +110,8 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the file and its lock."""
-        os.close(self._fd)
-
-    def _sync_folder(self) -> None:
-        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        fd, self._fd = self._fd, -1  # a late append fails, and does not write into whatever has the number next
+        os.close(fd)
 
     def _resume(self) -> None:
         raw = self.path.read_bytes()
@@ -120,6 +121,14 @@ class Journal:
             self._previous = hashlib.sha256(line).hexdigest()
         os.truncate(self._fd, whole)
         os.lseek(self._fd, 0, os.SEEK_END)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def encode(event: AnyEvent, previous: str) -> bytes:
