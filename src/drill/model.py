@@ -151,6 +151,18 @@ class Measure(Enum):
     INTEGRITY = "integrity"  # lost writes form one recovery point: number of holes, judged against 0
     REDUNDANCY = "redundancy"  # first fault action to replicas back
     FAILBACK = "failback"  # the outage that undoing the fault caused
+    DETECTED = "detected"  # first fault action to an alarm, mark or notification that told of it
+    MOVES = "moves"  # promotions and switches of traffic since the fault
+    AVAILABILITY = "availability"  # good share of all samples of the drill, ppm; at least the target
+    CAPACITY = "capacity"  # good answers to the load after recovery, as a share of before, ppm; at least the target
+    LATENCY_P50 = "latency_p50"  # how long good answers take from recovery to the undo
+    LATENCY_P95 = "latency_p95"
+    LATENCY_P99 = "latency_p99"
+
+    @property
+    def at_least(self) -> bool:
+        """Whether more is better: the target is the least that must be there, not the most."""
+        return self in (Measure.AVAILABILITY, Measure.CAPACITY)
 
 
 class Origin(Enum):
@@ -169,13 +181,17 @@ class Objective(Value, frozen=True):
     Attributes:
         measure: What is judged.
 
-        target: Nanoseconds for durations, a count for lost_writes and integrity, ppm for error_ratio.
+        target: Nanoseconds for durations, a count for lost_writes, integrity and moves, ppm for shares.
 
         origin: Where a recovery time is counted from.
 
-        source: Who set the target ("SLA 4.2"), printed in the report.
+        source: Who set the target ("SLA 4.2"), printed in the report; "stated: ", "proposed: " or
+            "derived: " before it says of which kind it is.
 
         probe: The one probe it is about; None means all judged probes together.
+
+        number: Which of several targets for the same measure and probe, from 1: people who
+            contradict each other have set two.
     """
 
     measure: Measure
@@ -183,11 +199,13 @@ class Objective(Value, frozen=True):
     origin: Origin = Origin.FAULT
     source: str | None = None
     probe: str | None = None
+    number: int = 1
 
     @property
     def id(self) -> str:
-        """The name used everywhere: the measure, and the probe when it is about one."""
-        return f"{self.measure.value}:{self.probe}" if self.probe else self.measure.value
+        """The name used everywhere: "rto", "rto:orders-reads" about one probe, "rpo#2" for a second target."""
+        name = f"{self.measure.value}:{self.probe}" if self.probe else self.measure.value
+        return name if self.number == 1 else f"{name}#{self.number}"
 
 
 class Parameters(Value, frozen=True):
@@ -276,6 +294,52 @@ class Fault(Value, frozen=True):
     lab: str | None = None
 
 
+class LoadStep(Value, frozen=True):
+    """
+    One stretch of a drill's load.
+
+    Attributes:
+        lasts: Nanoseconds; None: to the end of the drill.
+
+        rate: Requests per second, sent whatever the answers do.
+
+        users: How many users ask, each again when it has its answer.
+    """
+
+    lasts: int | None = None
+    rate: float | None = None
+    users: int | None = None
+
+
+class Load(Value, frozen=True):
+    """
+    Traffic for a drill's whole length, sent by processes of its own.
+
+    Attributes:
+        tool: What sends it: "locust" or "k6".
+
+        steps: One after the other; the last one lasts to the end. Empty when a k6 script decides.
+
+        deadline: An answer later than this is a failed one.
+
+        request: Of plain traffic: url, method, headers, json, status; `${env:NAME}` left as written.
+
+        script: A locustfile or k6 script instead, relative to the project.
+
+        environment: Variables that the script gets.
+
+        processes: How many processes send; None: as many as are needed.
+    """
+
+    tool: str = "locust"
+    steps: tuple[LoadStep, ...] = ()
+    deadline: int = SECOND
+    request: dict[str, Any] = {}
+    script: str | None = None
+    environment: dict[str, str] = {}
+    processes: int | None = None
+
+
 class StepKind(Enum):
     WATCH = "watch"  # sample for a while; the first one is the healthy baseline
     INJECT = "inject"
@@ -341,7 +405,10 @@ class Drill(Value, frozen=True):
     What a person asked for: a drill file with its probes and experiments, references unresolved.
 
     Attributes:
-        judged, observed, redundancy, disaster: As in `Plan`.
+        judged, observed, redundancy, detection, load, disaster: As in `Plan`.
+
+        cycle: The longest cycle of the system (lease, health check, backup), nanoseconds. A run waits
+            for a random share of it before its first fault, so that repeated ones fall everywhere in it.
 
         values: What `with:` gives for `${…}`.
 
@@ -358,6 +425,9 @@ class Drill(Value, frozen=True):
     judged: tuple[str, ...]
     observed: tuple[str, ...] = ()
     redundancy: tuple[str, ...] = ()
+    detection: tuple[str, ...] = ()
+    load: Load | None = None
+    cycle: int | None = None
     parameters: Parameters = Parameters()
     steps: tuple[Step, ...] = ()
     guards: tuple[Guard, ...] = ()
@@ -381,6 +451,10 @@ class Plan(Value, frozen=True):
 
         redundancy: Probes that say whether replicas are back.
 
+        detection: Probes that are good once an alarm or notification told of the fault.
+
+        load: Traffic for the drill's whole length.
+
         disaster: The fault whose action is the t0 of data loss; None means the first.
 
         digest: SHA-256 over the plan's canonical JSON, this field empty.
@@ -394,6 +468,8 @@ class Plan(Value, frozen=True):
     judged: tuple[str, ...]
     observed: tuple[str, ...] = ()
     redundancy: tuple[str, ...] = ()
+    detection: tuple[str, ...] = ()
+    load: Load | None = None
     parameters: Parameters = Parameters()
     steps: tuple[Step, ...] = ()
     guards: tuple[Guard, ...] = ()
@@ -607,6 +683,74 @@ class Mark(Event, frozen=True, tag="mark"):
     text: str = ""
 
 
+class Observed(Event, frozen=True, tag="observed"):
+    """
+    Somebody who marks what the system does was there for the whole run, and has told everything.
+
+    Attributes:
+        source: Who.
+
+        tells: The names of the marks it would have made.
+    """
+
+    source: str
+    tells: tuple[str, ...]
+
+
+class Delayed(Event, frozen=True, tag="delayed"):
+    """The first fault waits for *delay*, drawn evenly from 0 to *cycle*; nanoseconds."""
+
+    delay: int
+    cycle: int
+
+
+class LoadBegan(Event, frozen=True, tag="load"):
+    """So many *processes* began to send the load; its first step counts from *at*."""
+
+    processes: int
+
+
+class TrafficSecond(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """
+    What one process of the load did in one second of the monotonic clock.
+
+    Attributes:
+        at: When the second began, nanoseconds; a multiple of a second.
+
+        process: Which process, from 0.
+
+        users: How many users it ran at the second's end.
+
+        sent: Requests begun.
+
+        ok, failed: Requests that ended, well and badly.
+
+        latency: How long good answers took: [band, how many], band n from 1.05**n to 1.05**(n+1) microseconds.
+    """
+
+    at: int
+    process: int
+    users: int
+    sent: int
+    ok: int
+    failed: int
+    latency: tuple[tuple[int, int], ...] = ()
+
+
+class Traffic(Event, frozen=True, tag="traffic"):
+    """A batch of seconds of the load, and why requests of it failed (in words, how many)."""
+
+    seconds: tuple[TrafficSecond, ...]
+    errors: dict[str, int] = {}
+
+
+class LoadEnded(Event, frozen=True, tag="load-ended"):
+    """A process of the load ended; *error* says why, when it was not told to."""
+
+    process: int
+    error: str = ""
+
+
 class Note(Event, frozen=True, tag="note"):
     """Something people should read in the report."""
 
@@ -646,6 +790,11 @@ AnyEvent = (
     | WritesPlanned
     | Survivors
     | Mark
+    | Observed
+    | Delayed
+    | LoadBegan
+    | Traffic
+    | LoadEnded
     | Note
     | Ended
 )
@@ -732,6 +881,8 @@ class Reason(Enum):
     SURVIVORS_UNSETTLED = "survivors_unsettled"
     CLOCK_UNBOUNDED = "clock_unbounded"
     HOLES = "holes"
+    LOAD_SHORT = "load_short"
+    TOO_FEW_SAMPLES = "too_few_samples"
     HYPOTHESIS_FAILED = "hypothesis_failed"
     NOT_EXECUTED = "not_executed"
     NOT_MEASURED = "not_measured"
@@ -790,6 +941,13 @@ class ProbeMeasure(Value, frozen=True):
         error_ratio: Failed share of the samples from t0 to the undo (or the end), in parts per million;
             unknown samples widen it.
 
+        availability: Good share of all its samples, parts per million; unknown ones widen it.
+
+        latency: How long good answers took after recovery, by measure (`latency_p99`); empty when it
+            never recovered or nothing was sent from then to the undo.
+
+        answers: How many requests that is about.
+
         healthy_before: The baseline was ok: no failed sample ended before t0.lower.
 
         watched: It was sampled for at least `hold` after the fault.
@@ -808,6 +966,9 @@ class ProbeMeasure(Value, frozen=True):
     flaps: int
     incidents: tuple[Incident, ...] = ()
     failback: Bounds | None = None
+    availability: Bounds | None = None
+    latency: dict[str, Bounds] = {}
+    answers: int = 0
     healthy_before: bool = True
     watched: bool = False
     after_undo: bool = False
@@ -885,6 +1046,59 @@ class Ledger(Value, frozen=True):
     newest_lost: int | None = None
 
 
+class LoadPhase(Value, frozen=True):
+    """
+    What the load did in one stretch of the run, in whole seconds.
+
+    Attributes:
+        name: before (the fault), during (until service was back) or after (until the undo).
+
+        begin, end: Monotonic nanoseconds.
+
+        wanted: Requests that should have been sent; None when users, not a rate, were asked for.
+
+        users: User seconds that were asked for; None for a rate.
+
+        sent, ok, failed: Requests.
+
+        missing: Seconds (of one process) that nobody reported.
+
+        p50, p95, p99: How long good answers took, nanoseconds.
+    """
+
+    name: str
+    begin: int
+    end: int
+    wanted: float | None
+    users: int | None
+    sent: int
+    ok: int
+    failed: int
+    missing: int
+    p50: Bounds | None = None
+    p95: Bounds | None = None
+    p99: Bounds | None = None
+
+
+class LoadMeasure(Value, frozen=True):
+    """
+    What the load was really like.
+
+    Attributes:
+        short: Why it was not what the drill asks for, one sentence each.
+
+        capacity: Good answers after recovery as a share of before, for the same load asked; ppm.
+    """
+
+    processes: int
+    phases: tuple[LoadPhase, ...]
+    short: tuple[str, ...] = ()
+    capacity: Bounds | None = None
+
+    def phase(self, name: str) -> LoadPhase | None:
+        return next((phase for phase in self.phases if phase.name == name), None)
+
+
 class Phase(Value, frozen=True):
     """
     A named instant of the run, with who told it.
@@ -914,6 +1128,14 @@ class Measured(Value, frozen=True):
         undo_began: When undoing began, if it did.
 
         redundancy: From t0 to all redundancy probes good.
+
+        detected: From t0 to the first alarm, mark or notification.
+
+        moves: Promotions and switches of traffic since t0; None when nobody watched for them.
+
+        availability: Good share of all samples of the worst judged probe, ppm.
+
+        load: What the load was like; None when there was none.
     """
 
     t0: Window | None
@@ -929,6 +1151,10 @@ class Measured(Value, frozen=True):
     rpo: Bounds | None = None
     lost_writes: Bounds | None = None
     holes: int | None = None
+    detected: Bounds | None = None
+    moves: Bounds | None = None
+    availability: Bounds | None = None
+    load: LoadMeasure | None = None
     undo_began: int | None = None
     suspended: bool = False
     per_probe: tuple[ProbeMeasure, ...] = ()
