@@ -266,14 +266,16 @@ class Watcher:
         while True:
             asked = time.monotonic_ns()
             found = await postgres.rest(port, within=0.5)
-            if found is not None and found.get("role") in _PRIMARY and found.get("state") == "running":
+            # Of a PostgreSQL that does not run, Patroni tells what it was.
+            runs = found is not None and found.get("state") == "running"
+            if found is not None and runs and found.get("role") in _PRIMARY:
                 timeline = int(found.get("timeline") or 0)
                 if last_no is not None and timeline > self._timeline:
                     text = f"postgres-{region} is primary on timeline {timeline}"
                     control.mark(self._folder, "promoted", "patroni", text, lower=last_no)
                 self._timeline = max(self._timeline, timeline)
                 last_no = None
-            elif found is not None:
+            elif runs:
                 last_no = asked
             await asyncio.sleep(_LEADER_EVERY)
 
