@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from drill import wording
+from drill.measure import usual
 from drill.model import (
     Effect,
     History,
     Injected,
     Judgement,
     Ledger,
+    Measure,
     Measured,
     Outcome,
+    Plan,
     Result,
     Sample,
     StepBegan,
@@ -34,7 +37,11 @@ class Unmeasured:
 
         failback: The outage of failing back.
 
+        failback_loss: What undoing the fault lost.
+
         redundancy: The time without replicas.
+
+        unprotected, work_recovery, on_secondary, cold_cache, split_brain: As in `Measured`.
     """
 
     def __init__(self, history: History, measured: Measured) -> None:
@@ -43,6 +50,16 @@ class Unmeasured:
         nothing = "no fault was carried out"
         self.recovery = nothing if unbroken else "no judged probe decided anything after the fault"
         self.failback = "nothing was undone while probes were running"
+        self.failback_loss = "no undo lay between a recovery and two readings that agree"
+        self.on_secondary = "nothing told of a promotion"
+        self.unprotected = self.on_secondary if plan.redundancy else "no probe of redundancy is named"
+        self.work_recovery = "service was not seen back, or no two readings of its data agreed"
+        self.cold_cache = "no baseline of hits and misses before the fault, or nothing watched after it"
+        if not plan.cache:
+            self.cold_cache = "no probe of a cache is named"
+        self.split_brain = "no answer to a write names its server and epoch"
+        if not any(probe.writes for probe in plan.probes):
+            self.split_brain = "no probe writes"
         self.redundancy = nothing if unbroken else "the samples do not show replicas coming back"
         if not plan.redundancy:
             self.redundancy = "no probe of redundancy is named"
@@ -64,6 +81,8 @@ def limits(history: History, measured: Measured, judgement: Judgement) -> list[s
         *_faults(history, measured),
         *_seeing(history, measured),
         *_data(history, measured),
+        *_two_servers(history, measured),
+        *_unusual(history, measured),
         *_not_tested(history, measured, judgement),
     ]
 
@@ -126,6 +145,59 @@ def _seeing(history: History, measured: Measured) -> Iterator[str]:
         yield "This machine was suspended during the run: its durations cannot be trusted."
     if plan.parameters.onset_ratio > 0:
         yield "The drill accepts some failures as normal: the edges of a partial outage are estimates, not bounds."
+    yield from _partial(plan, measured)
+
+
+def _partial(plan: Plan, measured: Measured) -> Iterator[str]:
+    """Outages in which some requests went well between the failed ones; a flap or two is none."""
+    for found in measured.per_probe:
+        for incident in found.incidents:
+            share = incident.failed_ratio
+            if found.probe not in plan.judged or share > 900_000 or not share:
+                continue
+            # The first and the last failure of a share f lie about T/f from the true edges; 3T/f at 95 %.
+            blur = 3 * plan.probe(found.probe).every * 1_000_000 // share
+            yield (
+                f"{found.probe}: {wording.ratio(share)} of the requests failed during its outage, not all: "
+                f"its edges are estimates, good to about {wording.duration(blur, up=True)}."
+            )
+            break
+
+
+def _two_servers(history: History, measured: Measured) -> Iterator[str]:
+    judged = set(history.plan.judged)
+    for each in measured.overlaps:
+        if not judged & set(each.probes):
+            continue
+        if each.length is None:
+            yield (
+                f"{each.store}: whether two servers took writes at once is not known, "
+                "because no answer names a server and its epoch."
+            )
+        elif len(each.probes) == 1 and each.length.lower == 0:
+            yield (
+                f"{each.store}: two servers at once would only have shown on the way that {each.probes[0]} takes; "
+                "a probe that writes straight to each server (with the same store) sees more."
+            )
+
+
+def _unusual(history: History, measured: Measured) -> Iterator[str]:
+    """A recovery time or a loss outside the usual band: a question to whoever trusts it."""
+    if history.plan.usual is None:
+        return
+    band = usual.band(history.plan.usual)
+    if measured.rto is not None and (how := usual.outside(measured.rto, band.at_least, band.at_most)):
+        least, most = band.at_least, band.at_most
+        yield (
+            f"Finding: a recovery time of {wording.bounds(measured.rto)} is {how} than is usual for {band.of} "
+            f"({wording.duration(least or 0)} to {'any' if most is None else wording.duration(most)}): "
+            "was something else measured?"
+        )
+    if measured.rpo is not None and usual.outside(measured.rpo, None, band.loss):
+        yield (
+            f"Finding: a data loss of {wording.bounds(measured.rpo, Measure.RPO)} is more than is usual for {band.of} "
+            f"({wording.duration(band.loss or 0)} at most)."
+        )
 
 
 def _why_unknown(samples: list[Sample]) -> str:
@@ -168,6 +240,13 @@ def _ledger(ledger: Ledger) -> Iterator[str]:
 
 def _not_tested(history: History, measured: Measured, judgement: Judgement) -> Iterator[str]:
     plan = history.plan
+    if plan.commit_rate is not None and measured.rpo is not None:
+        yield (
+            f"The loss at {plan.commit_rate:g} commits per second is an extrapolation: "
+            "losses in one failover are not independent."
+        )
+    if measured.cold_cache is not None and measured.cold_cache.lower:
+        yield "When the cache was warm again is an estimate: a share of requests has no sharp edges."
     if measured.t0 is not None and plan.parameters.minimum_capacity is None:
         yield "Capacity after recovery was not tested: no minimum_capacity is set."
     if not any(step.kind is StepKind.AWAIT and step.condition for step in plan.steps) and measured.t0 is not None:

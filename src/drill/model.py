@@ -151,6 +151,9 @@ class Measure(Enum):
     INTEGRITY = "integrity"  # lost writes form one recovery point: number of holes, judged against 0
     REDUNDANCY = "redundancy"  # first fault action to replicas back
     FAILBACK = "failback"  # the outage that undoing the fault caused
+    UNPROTECTED = "unprotected"  # promotion to replicas back: one more failure would have lost data
+    WORK_RECOVERY = "work_recovery"  # service back to its data checked
+    COLD_CACHE = "cold_cache"  # first fault action to the hit ratio back
     DETECTED = "detected"  # first fault action to an alarm, mark or notification that told of it
     MOVES = "moves"  # promotions and switches of traffic since the fault
     AVAILABILITY = "availability"  # good share of all samples of the drill, ppm; at least the target
@@ -252,6 +255,9 @@ class Probe(Value, frozen=True):
 
         writes: It writes ids and can read the survivors back.
 
+        store: What it writes to; probes of one store are compared to find two servers that
+            acknowledge at once. "" is a store of its own.
+
         file: Where it is written, relative to the project.
     """
 
@@ -261,6 +267,7 @@ class Probe(Value, frozen=True):
     deadline: int
     options: dict[str, Any] = {}
     writes: bool = False
+    store: str = ""
     title: str = ""
     file: str = ""
 
@@ -294,6 +301,29 @@ class Fault(Value, frozen=True):
     lab: str | None = None
 
 
+class Usual(Value, frozen=True):
+    """
+    What a failover of this kind usually takes: outside of it, something else was likely measured.
+
+    Attributes:
+        kind: A known kind of system ("patroni"), whose band the others replace where they are given.
+
+        ttl, loop: Lease and loop of a system that keeps one (Patroni); None: its own defaults.
+
+        router: What the way to the service adds, such as health checks and DNS.
+
+        at_least, at_most: The recovery time.
+
+        loss: The most that is lost, as time.
+    """
+
+    kind: str = ""
+    ttl: int | None = None
+    loop: int | None = None
+    router: int | None = None
+    at_least: int | None = None
+    at_most: int | None = None
+    loss: int | None = None
 class LoadStep(Value, frozen=True):
     """
     One stretch of a drill's load.
@@ -405,6 +435,7 @@ class Drill(Value, frozen=True):
     What a person asked for: a drill file with its probes and experiments, references unresolved.
 
     Attributes:
+        judged, observed, redundancy, cache, usual, commit_rate, disaster: As in `Plan`.
         judged, observed, redundancy, detection, load, disaster: As in `Plan`.
 
         cycle: The longest cycle of the system (lease, health check, backup), nanoseconds. A run waits
@@ -425,6 +456,9 @@ class Drill(Value, frozen=True):
     judged: tuple[str, ...]
     observed: tuple[str, ...] = ()
     redundancy: tuple[str, ...] = ()
+    cache: tuple[str, ...] = ()
+    usual: Usual | None = None
+    commit_rate: float | None = None
     detection: tuple[str, ...] = ()
     load: Load | None = None
     cycle: int | None = None
@@ -451,6 +485,11 @@ class Plan(Value, frozen=True):
 
         redundancy: Probes that say whether replicas are back.
 
+        cache: Probes whose value is 1 for a hit of the cache and 0 for a miss.
+
+        usual: What a failover here usually takes, when that was said.
+
+        commit_rate: Commits per second of production, to extrapolate a loss to.
         detection: Probes that are good once an alarm or notification told of the fault.
 
         load: Traffic for the drill's whole length.
@@ -468,6 +507,9 @@ class Plan(Value, frozen=True):
     judged: tuple[str, ...]
     observed: tuple[str, ...] = ()
     redundancy: tuple[str, ...] = ()
+    cache: tuple[str, ...] = ()
+    usual: Usual | None = None
+    commit_rate: float | None = None
     detection: tuple[str, ...] = ()
     load: Load | None = None
     parameters: Parameters = Parameters()
@@ -881,6 +923,7 @@ class Reason(Enum):
     SURVIVORS_UNSETTLED = "survivors_unsettled"
     CLOCK_UNBOUNDED = "clock_unbounded"
     HOLES = "holes"
+    SPLIT_BRAIN = "split_brain"
     LOAD_SHORT = "load_short"
     TOO_FEW_SAMPLES = "too_few_samples"
     HYPOTHESIS_FAILED = "hypothesis_failed"
@@ -912,6 +955,9 @@ class Incident(Value, frozen=True):
 
         flaps: Failed stretches less one.
 
+        failed_ratio: Failed share of its decided samples from b to q, parts per million. Below a
+            million the outage was partial and its edges are estimates.
+
         gap: A stretch of over three periods at an edge was not measured.
     """
 
@@ -924,6 +970,7 @@ class Incident(Value, frozen=True):
     bad_time: Bounds
     error_time: int
     flaps: int
+    failed_ratio: int = 1_000_000
     gap: bool = False
 
 
@@ -937,6 +984,8 @@ class ProbeMeasure(Value, frozen=True):
         incidents: Every outage from the fault on, in order.
 
         failback: The outage seen since undoing began; None when nothing was undone while sampling.
+
+        failback_rto: From the beginning of the undo to the start of sustained service after it.
 
         error_ratio: Failed share of the samples from t0 to the undo (or the end), in parts per million;
             unknown samples widen it.
@@ -966,6 +1015,7 @@ class ProbeMeasure(Value, frozen=True):
     flaps: int
     incidents: tuple[Incident, ...] = ()
     failback: Bounds | None = None
+    failback_rto: Bounds | None = None
     availability: Bounds | None = None
     latency: dict[str, Bounds] = {}
     answers: int = 0
@@ -1016,6 +1066,11 @@ class Ledger(Value, frozen=True):
             one `last_age` old: without it no claim that nothing was lost.
 
         resolution: Age of the newest acknowledged survivor at t0: losses shorter than this cannot show.
+
+        failback_lost: Lost writes that were still there, or not yet written, when service was back:
+            undoing the fault lost them.
+
+        failback_rpo: For those, loss end less recovery point; None when nothing was undone.
     """
 
     probe: str
@@ -1044,6 +1099,28 @@ class Ledger(Value, frozen=True):
     resolution: int | None = None
     oldest_lost: int | None = None
     newest_lost: int | None = None
+    failback_lost: tuple[int, ...] = ()
+    failback_rpo: Bounds | None = None
+
+
+class Overlap(Value, frozen=True):
+    """
+    Whether two servers acknowledged writes of one store at the same time: split brain.
+
+    Attributes:
+        store: What was written to.
+
+        probes: Who wrote.
+
+        servers: Who acknowledged after the fault ("node, epoch 2"), in order of their first answer.
+
+        length: For how long; None when the answers do not tell servers and epochs.
+    """
+
+    store: str
+    probes: tuple[str, ...]
+    servers: tuple[str, ...] = ()
+    length: Bounds | None = None
 
 
 class LoadPhase(Value, frozen=True):
@@ -1129,6 +1206,22 @@ class Measured(Value, frozen=True):
 
         redundancy: From t0 to all redundancy probes good.
 
+        failback, failback_rto, failback_rpo, failback_lost: Outage, recovery time and loss again,
+            once undoing began.
+
+        unprotected: From the promotion to redundancy.
+
+        work_recovery: From the start of sustained service to its data checked.
+
+        on_secondary: From the promotion to the undo, or to the next promotion after it.
+
+        cold_cache: From t0 to the hit ratio of the cache back, and staying so.
+
+        amplification: Peak share of cache misses since t0, as a multiple of the baseline's.
+
+        split_brain: How long two servers acknowledged writes of one judged store.
+
+        overlaps: The same for every store.
         detected: From t0 to the first alarm, mark or notification.
 
         moves: Promotions and switches of traffic since t0; None when nobody watched for them.
@@ -1151,6 +1244,16 @@ class Measured(Value, frozen=True):
     rpo: Bounds | None = None
     lost_writes: Bounds | None = None
     holes: int | None = None
+    failback_rto: Bounds | None = None
+    failback_rpo: Bounds | None = None
+    failback_lost: Bounds | None = None
+    unprotected: Bounds | None = None
+    work_recovery: Bounds | None = None
+    on_secondary: Bounds | None = None
+    cold_cache: Bounds | None = None
+    amplification: float | None = None
+    split_brain: Bounds | None = None
+    overlaps: tuple[Overlap, ...] = ()
     detected: Bounds | None = None
     moves: Bounds | None = None
     availability: Bounds | None = None

@@ -73,11 +73,21 @@ class ObjectiveRecord(Field, frozen=True):
 
 
 class IncidentRecord(Field, frozen=True):
+    """
+    One outage of one probe.
+
+    Attributes:
+        failed_ratio: Failed share of its samples, 0 to 1; below 1 it was partial, and its edges are estimates.
+    """
+
     probe: str
     began: Instant
     ended: Instant | None
     outage: BoundsS
     flaps: int
+    bad_time: BoundsS
+    error_time_estimate_s: float
+    failed_ratio: float
 
 
 class PerProbe(Field, frozen=True):
@@ -90,7 +100,51 @@ class PerProbe(Field, frozen=True):
     judged: bool
 
 
+class FailbackRecord(Field, frozen=True):
+    """Recovery time, outage and loss again, counted from the beginning of the undo."""
+
+    rto: BoundsS
+    outage: BoundsS
+    rpo: BoundsS
+    lost_writes: CountBounds
+
+
+class Factor(Field, frozen=True):
+    """A multiple of the baseline's."""
+
+    value: float | None
+    reason: str | None = None
+
+
+class StoreRecord(Field, frozen=True):
+    """One store: who wrote to it, which servers acknowledged after the fault, and for how long two did at once."""
+
+    name: str
+    probes: list[str]
+    servers: list[str]
+    judged: bool
+    overlap: BoundsS
+
+
+class SplitBrainRecord(Field, frozen=True):
+    """How long two servers acknowledged writes of one judged store; 0 when never two of those that were seen."""
+
+    lower_s: float | None
+    upper_s: float | None
+    reason: str | None
+    stores: list[StoreRecord]
+
+
 class MeasuredRecord(Field, frozen=True):
+    """
+    What was measured over all judged probes.
+
+    Attributes:
+        production_loss: The data loss times the commit rate that the drill states: an extrapolation.
+
+        origin_amplification: Peak share of cache misses since the fault over the baseline's.
+    """
+
     rto: BoundsS
     outage: BoundsS
     rpo: BoundsS
@@ -98,8 +152,14 @@ class MeasuredRecord(Field, frozen=True):
     integrity: CountBounds
     error_ratio: RatioBounds
     bad_time: BoundsS
-    failback: BoundsS
+    failback: FailbackRecord
     redundancy: BoundsS
+    unprotected: BoundsS
+    work_recovery: BoundsS
+    on_secondary: BoundsS
+    cold_cache: BoundsS
+    origin_amplification: Factor
+    production_loss: CountBounds
     incidents: list[IncidentRecord]
     per_probe: list[PerProbe]
 
@@ -229,6 +289,7 @@ class Record(Field, frozen=True):
     journal: dict[str, Any]
     objectives: list[ObjectiveRecord]
     measured: MeasuredRecord
+    split_brain: SplitBrainRecord
     faults: list[FaultRecord]
     activities: list[ActivityRecord]
     phases: list[PhaseRecord]

@@ -123,6 +123,9 @@ class _Case:
         if self.objective.measure is Measure.RPO and target == 0:
             # No age of a loss is 0; that nothing was lost is what was asked for.
             verdict = decide(self._lost() or Bounds(0, None), 0)
+        rivals = self._rivals() if self.objective.measure is Measure.INTEGRITY else None
+        if rivals is not None and verdict is Verdict.MET:
+            return self._say(bounds, decide(rivals, 0), self._two_servers(rivals))
         doubt = self._doubt() if verdict is Verdict.MET else None
         if doubt is not None:
             return self._say(bounds, Verdict.INCONCLUSIVE, doubt)
@@ -143,12 +146,24 @@ class _Case:
         elif measure in _DATA:
             names = [ledger.probe for ledger in self._ledgers()]
         else:
-            names = plan.redundancy if measure is Measure.REDUNDANCY else plan.judged
+            names = {
+                Measure.REDUNDANCY: plan.redundancy,
+                Measure.UNPROTECTED: plan.redundancy,
+                Measure.COLD_CACHE: plan.cache,
+            }.get(measure, plan.judged)
         return [found for name in names if (found := self.measured.probe(name)) is not None]
 
     def _ledgers(self) -> list[Ledger]:
         names = (self.objective.probe,) if self.objective.probe else self.history.plan.judged
         return [ledger for ledger in self.measured.ledgers if ledger.probe in names]
+
+    def _rivals(self) -> Bounds | None:
+        """How long two servers acknowledged its writes at once; None when they did not, or nothing tells."""
+        names = {ledger.probe for ledger in self._ledgers()}
+        found = combine(
+            each.length for each in self.measured.overlaps if each.length is not None and names & set(each.probes)
+        )
+        return found if found is not None and found.upper != 0 else None
 
     def _lost(self) -> Bounds | None:
         return total(ledger.lost_writes for ledger in self._ledgers())
@@ -167,6 +182,12 @@ class _Case:
                 return combine(probe.error_ratio for probe in self._probes())
             case Measure.FAILBACK:
                 return combine(probe.failback for probe in self._probes())
+            case Measure.UNPROTECTED:
+                return self.measured.unprotected
+            case Measure.WORK_RECOVERY:
+                return self.measured.work_recovery
+            case Measure.COLD_CACHE:
+                return self.measured.cold_cache
             case Measure.RPO:
                 return combine(ledger.rpo for ledger in self._ledgers())
             case Measure.LOST_WRITES:
@@ -317,9 +338,23 @@ class _Case:
             return Cause(Reason.SURVIVORS_UNSETTLED if unread else Reason.STRADDLES_TARGET, lost)
         return Cause(Reason.WITHIN_TARGET if verdict is Verdict.MET else Reason.BEYOND_TARGET, lost)
 
+    def _two_servers(self, rivals: Bounds) -> Cause:
+        shown = wording.bounds(rivals)
+        if rivals.upper is None:
+            shown = f"at least {wording.duration(rivals.lower, up=False)}"
+        if rivals.lower:
+            return Cause(Reason.SPLIT_BRAIN, f"two servers acknowledged writes at once, for {shown}: split brain")
+        if rivals.upper is None:
+            return Cause(Reason.SPLIT_BRAIN, "some answers do not tell who acknowledged: two servers may have at once")
+        return Cause(Reason.SPLIT_BRAIN, f"two servers may have acknowledged writes at once, for {shown}")
+
     def _never(self) -> Cause:
         """Why there is no upper bound."""
         away = [probe for probe in self._probes() if probe.incidents and probe.incidents[-1].recovered is None]
+        if self.objective.measure is Measure.COLD_CACHE:
+            return Cause(
+                Reason.NEVER_RECOVERED, "the hit ratio was not seen back, and staying so, before the run ended"
+            )
         if self.objective.measure is Measure.FAILBACK:
             return Cause(
                 Reason.NEVER_RECOVERED, "service was not seen back, and staying so, between the undo and the run's end"
@@ -355,6 +390,12 @@ class _Case:
             return "no judged probe writes ids that can be read back"
         if objective.measure is Measure.REDUNDANCY:
             return "no probe says whether replicas are back"
+        if objective.measure is Measure.UNPROTECTED:
+            return "nothing told of a promotion, or no probe says whether replicas are back"
+        if objective.measure is Measure.WORK_RECOVERY:
+            return "service was not seen back, or no two readings of its data agreed"
+        if objective.measure is Measure.COLD_CACHE:
+            return "no probe saw hits of the cache before the fault and went on watching it"
         if objective.measure is Measure.FAILBACK:
             return "nothing was undone while service was up and watched"
         if objective.origin in (Origin.DETECTED, Origin.DECIDED):

@@ -27,6 +27,9 @@ MEASURES = {
     Measure.INTEGRITY: "one recovery point",
     Measure.REDUNDANCY: "redundancy back",
     Measure.FAILBACK: "outage of failing back",
+    Measure.UNPROTECTED: "time without redundancy",
+    Measure.WORK_RECOVERY: "service back to data checked",
+    Measure.COLD_CACHE: "time the cache was cold",
 }
 
 RESULTS = {
@@ -45,6 +48,8 @@ NO_UPPER = {
     Measure.FAILBACK: "never recovered",
     Measure.BAD_TIME: "never recovered",
     Measure.REDUNDANCY: "never regained",
+    Measure.UNPROTECTED: "never regained",
+    Measure.COLD_CACHE: "never warm again",
 }
 
 

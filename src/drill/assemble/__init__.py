@@ -7,16 +7,16 @@ as null with the reason, never as 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from drill import limits, wording
 from drill.assemble.deeds import activities, fault_record, instructions, steps
 from drill.assemble.probes import baseline, probe_record
-from drill.assemble.results import ledger_record, measured_record, objective_record
+from drill.assemble.results import ledger_record, measured_record, objective_record, split_brain_record
 from drill.assemble.units import Since, seconds, utc
 from drill.measure import measure
-from drill.model import Guard, History, Judgement, Measured, Note
+from drill.model import Guard, History, Judgement, Measured, Note, Usual
 from drill.record import SCHEMA, Artifact, PhaseRecord, Record
 from drill.verdict import judge
 
@@ -60,6 +60,7 @@ def compose(
         clock=_clock(history, measured),
         journal={"events": len(history.events), "last_line_sha256": history.digest or None},
         objectives=[objective_record(judged) for judged in judgement.judged],
+        split_brain=split_brain_record(history, measured),
         measured=measured_record(history, measured, since),
         faults=[fault_record(history, fault.name, since) for fault in plan.faults],
         activities=activities(history, since),
@@ -96,9 +97,22 @@ def _plan(history: History) -> dict[str, Any]:
         "judged": list(plan.judged),
         "observed": list(plan.observed),
         "redundancy": list(plan.redundancy),
+        "cache": list(plan.cache),
+        "commit_rate": plan.commit_rate,
+        "usual": None if plan.usual is None else dict(_usual(plan.usual)),
         "disaster": plan.disaster,
         "files": [{"path": file.path, "sha256": file.sha256} for file in plan.files],
     }
+
+
+def _usual(given: Usual) -> Iterator[tuple[str, Any]]:
+    """What the drill said of it, and nothing else."""
+    if given.kind:
+        yield "kind", given.kind
+    for name in ("ttl", "loop", "router", "at_least", "at_most", "loss"):
+        value = getattr(given, name)
+        if value is not None:
+            yield f"{name}_s", seconds(value)
 
 
 def _parameters(history: History, measured: Measured) -> dict[str, Any]:

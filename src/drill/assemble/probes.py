@@ -22,7 +22,12 @@ def probe_record(history: History, probe: Probe) -> ProbeRecord:
     latency = latencies(samples)
     outcomes = [sample.outcome for sample in samples]
     plan = history.plan
-    roles = (("judged", plan.judged), ("redundancy", plan.redundancy), ("observed", plan.observed))
+    roles = (
+        ("judged", plan.judged),
+        ("redundancy", plan.redundancy),
+        ("cache", plan.cache),
+        ("observed", plan.observed),
+    )
     return ProbeRecord(
         name=probe.name,
         kind=probe.kind,

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
 from typing import Any
 
 from drill import limits, wording
 from drill.assemble.units import Since, counted, maybe_seconds, seconds, share, span
-from drill.model import Bounds, History, Incident, Judged, Ledger, Measure, Measured, Probe, ProbeMeasure
+from drill.model import SECOND, Bounds, History, Incident, Judged, Ledger, Measure, Measured, Probe, ProbeMeasure
 from drill.record import (
+    CountBounds,
+    Factor,
+    FailbackRecord,
     IncidentRecord,
     Instant,
     LedgerRecord,
     MeasuredRecord,
     ObjectiveRecord,
     PerProbe,
+    SplitBrainRecord,
+    StoreRecord,
 )
 
 # Ids shown of each set of the ledger: enough to look them up in the store, few enough to read.
@@ -69,8 +75,22 @@ def measured_record(history: History, measured: Measured, since: Since) -> Measu
         integrity=counted(None if measured.holes is None else Bounds(measured.holes, measured.holes), why.loss),
         error_ratio=share(measured.error_ratio, why.recovery),
         bad_time=span(measured.bad_time, why.recovery),
-        failback=span(measured.failback, why.failback),
+        failback=FailbackRecord(
+            rto=span(measured.failback_rto, why.failback),
+            outage=span(measured.failback, why.failback),
+            rpo=span(measured.failback_rpo, why.failback_loss),
+            lost_writes=counted(measured.failback_lost, why.failback_loss),
+        ),
         redundancy=span(measured.redundancy, why.redundancy),
+        unprotected=span(measured.unprotected, why.unprotected),
+        work_recovery=span(measured.work_recovery, why.work_recovery),
+        on_secondary=span(measured.on_secondary, why.on_secondary),
+        cold_cache=span(measured.cold_cache, why.cold_cache),
+        origin_amplification=Factor(
+            value=None if measured.amplification is None else round(measured.amplification, 2),
+            reason=why.cold_cache if measured.amplification is None else None,
+        ),
+        production_loss=_production_loss(history, measured, why.loss),
         incidents=[
             _incident(found.probe, incident, since)
             for found in sorted(measured.per_probe, key=lambda found: found.probe)
@@ -78,6 +98,43 @@ def measured_record(history: History, measured: Measured, since: Since) -> Measu
         ],
         per_probe=[_per_probe(found, why.recovery, found.probe in judged) for found in measured.per_probe],
     )
+
+
+def _production_loss(history: History, measured: Measured, why: str) -> CountBounds:
+    """What the loss would be at production's commit rate; rounded outwards."""
+    rate, found = history.plan.commit_rate, measured.rpo
+    if rate is None:
+        return counted(None, "the drill states no commit_rate")
+    if found is None:
+        return counted(None, why)
+    upper = None if found.upper is None else ceil(found.upper * rate / SECOND)
+    return counted(Bounds(floor(found.lower * rate / SECOND), upper), why)
+
+
+def split_brain_record(history: History, measured: Measured) -> SplitBrainRecord:
+    """The judged stores together, then each store."""
+    why = limits.Unmeasured(history, measured).split_brain
+    judged = set(history.plan.judged)
+    whole = span(measured.split_brain, why)
+    return SplitBrainRecord(
+        lower_s=whole.lower_s,
+        upper_s=whole.upper_s,
+        reason=whole.reason if measured.split_brain is None else _untold(measured.split_brain),
+        stores=[
+            StoreRecord(
+                name=each.store,
+                probes=list(each.probes),
+                servers=list(each.servers),
+                judged=bool(judged & set(each.probes)),
+                overlap=span(each.length, "its answers do not name a server and its epoch"),
+            )
+            for each in measured.overlaps
+        ],
+    )
+
+
+def _untold(found: Bounds) -> str | None:
+    return "some answers do not name a server and its epoch" if found.upper is None else None
 
 
 def _incident(probe: str, incident: Incident, since: Since) -> IncidentRecord:
@@ -89,6 +146,9 @@ def _incident(probe: str, incident: Incident, since: Since) -> IncidentRecord:
         ended=None if incident.recovered is None else since.instant(incident.last_failed, incident.recovered),
         outage=span(incident.outage, ""),
         flaps=incident.flaps,
+        bad_time=span(incident.bad_time, ""),
+        error_time_estimate_s=seconds(incident.error_time),
+        failed_ratio=incident.failed_ratio / 1_000_000,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from drill.measure import cache
 from drill.measure.bounds import (
     between,
     combine,
@@ -27,10 +28,13 @@ from drill.measure.faults import (
     undos_began,
 )
 from drill.measure.incidents import Rule, incidents, redundancy_parameters, resolve, sustained
-from drill.measure.ledger import Exposure, Write, exposure, ledger, writes_of
-from drill.measure.phases import impact, origin_window, phases
+from drill.measure.ledger import Exposure, Undone, Write, exposure, ledger, writes_of
+from drill.measure.overlap import overlaps
+from drill.measure.phases import impact, on_secondary, origin_window, phases, unprotected, work_recovery
 from drill.measure.service import measure_probe, rto_from
 from drill.model import (
+    SECOND,
+    Bounds,
     History,
     Ledger,
     Measure,
@@ -89,8 +93,13 @@ def measure(history: History) -> Measured:
     redundancy = [by_name[name] for name in plan.redundancy]
     shown, proof = effect(history, windows, judged)
     reads = {probe.name: _reads(history, probe.name, disaster, judged) for probe in plan.probes if probe.writes}
-    ledgers = tuple(_ledger(history, name, disaster, each) for name, each in reads.items())
+    undo = _way_back(plan, judged, undone)
+    ledgers = tuple(_ledger(history, name, disaster, each, undo) for name, each in reads.items())
     decisive = [each for each in ledgers if each.probe in plan.judged]
+    rivals = overlaps(history, t0)
+    told = phases(history, windows, judged, redundancy, reads)
+    caches = [_cold(history, name, t0, undone) for name in plan.cache]
+    amplified = [factor for name in plan.cache if (factor := _amplified(history, name, t0)) is not None]
     return Measured(
         t0=t0,
         disaster=disaster,
@@ -109,7 +118,17 @@ def measure(history: History) -> Measured:
         suspended=suspended(history),
         per_probe=per_probe,
         ledgers=ledgers,
-        phases=phases(history, windows, judged, redundancy, reads),
+        phases=told,
+        failback_rto=combine(probe.failback_rto for probe in judged),
+        failback_rpo=combine(each.failback_rpo for each in decisive),
+        failback_lost=total(_failback_lost(each) for each in decisive),
+        unprotected=unprotected(told, redundancy, t0) if t0 else None,
+        work_recovery=work_recovery([each for each in told if each.name != "verified" or each.source in plan.judged]),
+        on_secondary=on_secondary(told, t0, max(event.at for event in history.events)) if t0 else None,
+        cold_cache=combine(caches),
+        amplification=max(amplified, default=None),
+        split_brain=combine(each.length for each in rivals if set(each.probes) & set(plan.judged)),
+        overlaps=rivals,
     )
 
 
@@ -123,6 +142,38 @@ def _probe(history: History, name: str, t0: Window | None, undone: list[int]) ->
     return measure_probe(name, samples, t0, period, plan.parameters, () if undo_is_under_test(plan) else tuple(undone))
 
 
+def _way_back(plan: Plan, judged: Sequence[ProbeMeasure], undone: list[int]) -> Undone | None:
+    """The undo as something that may lose data of its own; None when it is the recovery under test, or came first."""
+    if not undone or undo_is_under_test(plan):
+        return None
+    if any(probe.incidents and probe.incidents[-1].recovered is None for probe in judged):
+        return None
+    back = max((probe.incidents[-1].recovered or 0 for probe in judged if probe.incidents), default=None)
+    return Undone(Window(undone[-1], undone[-1]), back)
+
+
+def _failback_lost(each: Ledger) -> Bounds | None:
+    """How many writes the way back lost; those that no two readings cover may be among them."""
+    if each.failback_rpo is None:
+        return None
+    return Bounds(len(each.failback_lost), len(each.failback_lost) + each.unread)
+
+
+def _cold(history: History, name: str, t0: Window | None, undone: list[int]) -> Bounds | None:
+    plan = history.plan
+    period = plan.probe(name).every
+    if t0 is None:
+        return None
+    until = undone[-1] if undone and not undo_is_under_test(plan) else None
+    return cache.cold_cache(history.samples(name), t0, period, resolve(plan.parameters, period).hold, until)
+
+
+def _amplified(history: History, name: str, t0: Window | None) -> float | None:
+    """The peak over two seconds, or twenty periods where that is longer."""
+    every = history.plan.probe(name).every
+    return None if t0 is None else cache.amplification(history.samples(name), t0, max(2 * SECOND, 20 * every))
+
+
 def _reads(history: History, name: str, t0: Window | None, judged: Sequence[ProbeMeasure]) -> list[SurvivorRead]:
     """The readings that can judge a ledger: begun after the fault, and after service was back."""
     back = [probe.incidents[-1].recovered or 0 for probe in judged if probe.incidents]
@@ -130,7 +181,7 @@ def _reads(history: History, name: str, t0: Window | None, judged: Sequence[Prob
     return [event.read for event in history.of(Survivors) if event.probe == name and event.read.sent >= since]
 
 
-def _ledger(history: History, name: str, t0: Window | None, reads: list[SurvivorRead]) -> Ledger:
+def _ledger(history: History, name: str, t0: Window | None, reads: list[SurvivorRead], undo: Undone | None) -> Ledger:
     plan = history.plan
     samples = history.samples(name)
     writes = writes_of(samples)
@@ -150,4 +201,4 @@ def _ledger(history: History, name: str, t0: Window | None, reads: list[Survivor
         max(targets, default=0),
         later_actions(history, t0),
     )
-    return ledger(name, writes, reads, t0, planned=planned, exposed=exposed)
+    return ledger(name, writes, reads, t0, planned=planned, exposed=exposed, undo=undo)

@@ -168,6 +168,7 @@ class Series:
             bad_time=bad_time if back is not None else Bounds(bad_time.lower, None),
             error_time=error_time,
             flaps=flaps,
+            failed_ratio=self.failed_in(b, q + 1) * 1_000_000 // (q + 1 - b),
             gap=(p is not None and sent[b] - sent[p] > 3 * period)
             or (back is not None and back - sent[q] > 3 * period),
         )

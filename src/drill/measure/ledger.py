@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from drill.measure.bounds import combine
 from drill.model import SECOND, Bounds, Fate, Ledger, Sample, SurvivorRead, Window, WritesPlanned
 
 SETTLE = 2 * SECOND  # two reads this far apart must agree
@@ -63,6 +64,26 @@ class Settled:
 
     read: SurvivorRead
     until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """
+    The way back: what was lost by it had outlived the fault.
+
+    Attributes:
+        began: When undoing began.
+
+        back: When service was back before that; None when it never went away.
+    """
+
+    began: Window
+    back: int | None = None
+
+    def lost(self, writes: Iterable[Write], reads: Iterable[SurvivorRead]) -> list[Write]:
+        """Those of the lost *writes* that were sent to a service that was back, or still seen before the undo."""
+        seen = {id for read in reads if read.sent < self.began.lower for id in read.ids or ()}
+        return [w for w in writes if (self.back is not None and w.sent >= self.back) or w.id in seen]
 
 
 def writes_of(samples: Iterable[Sample]) -> dict[int, Write]:
@@ -149,6 +170,7 @@ def ledger(
     *,
     planned: Sequence[WritesPlanned] = (),
     exposed: Exposure | None = None,
+    undo: Undone | None = None,
 ) -> Ledger:
     """
     What became of every write.
@@ -160,6 +182,9 @@ def ledger(
 
     *planned* are ranges of ids journaled before they were written: one of them
     that is found is no phantom, even if its answer never reached the journal.
+
+    *undo* tells the losses of the way back from the fault's own: each has a
+    recovery point of its own, and `rpo` is the worse of the two.
     """
     settled = settled_reads(reads, writes)
     fates = [write.fate for write in writes.values()]
@@ -174,7 +199,7 @@ def ledger(
         needed=exposed.needed if exposed else 0,
         last_age=exposed.last_age if exposed else None,
     )
-    return _settled(told, writes, settled, reads, t0, planned) if settled else told
+    return _settled(told, writes, settled, reads, t0, planned, undo) if settled else told
 
 
 def _settled(
@@ -184,6 +209,7 @@ def _settled(
     reads: Sequence[SurvivorRead],
     t0: Window | None,
     planned: Sequence[WritesPlanned],
+    undo: Undone | None,
 ) -> Ledger:
     first, last = settled[0], settled[-1]
     found = last.read.ids or ()
@@ -198,6 +224,9 @@ def _settled(
     unsent = [id for id in survivors if id not in writes]
     in_flight = {id for id in unsent if any(_planned(id, each) for each in planned)}
     seen_first = set(first.read.ids or ())
+    again = [] if undo is None else undo.lost(lost, reads)
+    way_back = {w.id for w in again}
+    first_lost = [w for w in lost if w.id not in way_back]
     fields = {name: getattr(told, name) for name in told.__struct_fields__}
     fields |= {
         "survivors": len(survivors),
@@ -209,7 +238,8 @@ def _settled(
         "phantom": _ids(id for id in unsent if id not in in_flight),
         "zombie": _ids(w.id for w in by_fate[Fate.REFUSED] if w.id in survivors),
         "stale": _ids(w.id for w in kept if w.ended <= first.until and w.id not in seen_first),
-        "holes": _ids(holes(lost, acknowledged, survivors, t0)),
+        "holes": _ids({*holes(first_lost, acknowledged, survivors, t0), *holes(again, acknowledged, survivors, t0)}),
+        "failback_lost": _ids(w.id for w in again),
         "duplicates": len(found) - len(survivors),
         "unread": len(unread),
         "lost_writes": Bounds(len(lost), len(lost) + len(unread)),
@@ -220,7 +250,13 @@ def _settled(
     if t0 is not None:
         safe = [w.sent for w in kept if w.ended <= t0.lower]
         fields["resolution"] = t0.upper - max(safe) if safe else None
-        fields["rpo"] = data_loss(lost, unread, t0, fields["resolution"])
+        fields["rpo"] = data_loss(first_lost, unread, t0, fields["resolution"])
+    if t0 is not None and undo is not None:
+        safe = [w.sent for w in kept if w.ended <= undo.began.lower]
+        later = [w for w in unread if w.ended > undo.began.lower]
+        fields["failback_rpo"] = data_loss(again, later, undo.began, undo.began.upper - max(safe) if safe else None)
+        if again:
+            fields["rpo"] = combine([fields["rpo"], fields["failback_rpo"]])
     return Ledger(**fields)
 
 

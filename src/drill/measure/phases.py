@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from drill.measure.bounds import between, combine
 from drill.measure.ledger import settled_reads, writes_of
+from drill.measure.service import rto_from
 from drill.model import (
+    Bounds,
     History,
     Incident,
     Mark,
@@ -45,6 +48,33 @@ def origin_window(name: str, phases: Sequence[Phase], t0: Window) -> Window | No
     return next((phase.window for phase in phases if phase.name == name and phase.window.upper >= t0.lower), None)
 
 
+def unprotected(phases: Sequence[Phase], redundancy: Sequence[ProbeMeasure], t0: Window) -> Bounds | None:
+    """From the promotion to replicas back, as the redundancy probes saw it, else as the system told it."""
+    promoted = origin_window("promoted", phases, t0)
+    if promoted is None:
+        return None
+    if redundancy:
+        return combine(rto_from(probe, promoted) for probe in redundancy)
+    told = [phase.window for phase in phases if phase.name == "redundant" and phase.window.upper >= promoted.lower]
+    return between(promoted, told[-1]) if told else None
+
+
+def work_recovery(phases: Sequence[Phase]) -> Bounds | None:
+    """From the start of sustained service to the data of every ledger checked."""
+    recovered = [phase.window for phase in phases if phase.name == "recovered"]
+    verified = [phase.window for phase in phases if phase.name == "verified"]
+    return combine(between(recovered[-1], each) for each in verified) if recovered else None
+
+
+def on_secondary(phases: Sequence[Phase], t0: Window, end: int) -> Bounds | None:
+    """How long the promoted server served, until another was promoted; upper None when it still did at *end*."""
+    promoted = origin_window("promoted", phases, t0)
+    if promoted is None:
+        return None
+    later = [phase.window for phase in phases if phase.name == "promoted" and phase.window.lower > promoted.upper]
+    return between(promoted, later[0]) if later else Bounds(max(0, end - promoted.upper), None)
+
+
 def _seen(judged: Sequence[ProbeMeasure]) -> list[Phase]:
     """Service goes away with the first judged probe and is back with the last."""
     hit = [probe for probe in judged if probe.incidents]
@@ -73,13 +103,13 @@ def _redundant(probes: Sequence[ProbeMeasure]) -> list[Phase]:
 
 
 def _verified(history: History, reads: dict[str, list[SurvivorRead]]) -> list[Phase]:
-    """The last time that two readings of a store agreed."""
+    """The first time that two readings of a store agreed once service was back."""
     found = []
     for probe, each in reads.items():
         settled = settled_reads(each, writes_of(history.samples(probe)))
         if settled:
-            last = settled[-1].read
-            found.append(Phase(name="verified", window=Window(last.sent, last.ended), source=probe))
+            first = settled[0].read
+            found.append(Phase(name="verified", window=Window(first.sent, first.ended), source=probe))
     return found
 
 

@@ -41,6 +41,7 @@ def measure_probe(
     end = max((sample.planned if sample.sent is None else sample.sent for sample in samples), default=0)
     hidden = None if found else longest_unseen(series, t0, end if cut is None else cut)
     unseen = Bounds(0, hidden)
+    failback, failback_rto = (None, None) if cut is None or away else _failback(whole, cut, end)
     return ProbeMeasure(
         probe=name,
         rto=None if t0 is None else (found[-1].rto if found else unseen),
@@ -50,7 +51,8 @@ def measure_probe(
         error_ratio=None if t0 is None else _error_ratio(samples, t0, cut),
         flaps=max(0, sum(incident.flaps + 1 for incident in found) - 1),
         incidents=found,
-        failback=None if cut is None or away else _failback(whole, cut, end),
+        failback=failback,
+        failback_rto=failback_rto,
         healthy_before=_healthy_before(whole, t0),
         watched=t0 is not None and series.watched(t0.upper),
         after_undo=away and _came_back(whole, t0),
@@ -132,13 +134,18 @@ def _error_ratio(samples: Sequence[Sample], t0: Window, until: int | None) -> Bo
     return Bounds(failed * MILLION // count, -(-(failed + unknown) * MILLION // count))
 
 
-def _failback(whole: Series, began: int, end: int) -> Bounds | None:
-    """The outage since undoing began; upper None when service was not watched for `hold` after it."""
+def _failback(whole: Series, began: int, end: int) -> tuple[Bounds | None, Bounds | None]:
+    """
+    Outage and recovery time since undoing began; upper None when service was not watched for `hold` after it.
+
+    What is still failing from before the undo is not the way back's.
+    """
     if not whole.sent or whole.sent[-1] < began:
-        return None
+        return None, None
     undo = Window(began, began)
     found = whole.incidents(undo)
-    return _outage(found) or Bounds(0, longest_unseen(whole, undo, end) if whole.watched(began) else None)
+    unseen = Bounds(0, longest_unseen(whole, undo, end) if whole.watched(began) else None)
+    return _outage(found) or unseen, found[-1].rto if found else unseen
 
 
 def _healthy_before(whole: Series, t0: Window | None) -> bool:

@@ -54,7 +54,9 @@ def page(record: Record, history: History, measured: Measured) -> bytes:
             ],
             timeline=_timeline(record, history, measured, on),
             moments=_Moments(on),
-            measures=[(wording.MEASURES[Measure(name)], _said(record, name)) for name in MEASURED],
+            measures=[*[(wording.MEASURES[Measure(name)], _said(record, name)) for name in MEASURED], *_more(record)],
+            failback=_failback(record),
+            rivals=_rivals(record),
             probes={probe.name: probe for probe in history.plan.probes},
             dark=Markup(theme.dark_rules()),  # noqa: S704 - made of constants
             colours=theme,
@@ -75,7 +77,18 @@ def _why(record: Record) -> str:
 
 
 # Beside the headline numbers of the objectives, everything else a run may have measured.
-MEASURED = ("rto", "outage", "bad_time", "error_ratio", "rpo", "lost_writes", "redundancy", "failback")
+MEASURED = (
+    "rto",
+    "outage",
+    "bad_time",
+    "error_ratio",
+    "rpo",
+    "lost_writes",
+    "redundancy",
+    "unprotected",
+    "work_recovery",
+    "cold_cache",
+)
 
 
 @cache
@@ -104,6 +117,46 @@ def _seconds(value: float | None, otherwise: str = "not measured") -> str:
 
 def _said(record: Record, name: str) -> str:
     return text.said(getattr(record.measured, name), Measure(name))
+
+
+def _more(record: Record) -> list[tuple[str, str]]:
+    """What is measured and cannot be an objective; left out where nothing asked for it."""
+    measured = record.measured
+    found = [("time on the promoted server", text.said(measured.on_secondary, Measure.UNPROTECTED))]
+    if measured.on_secondary.lower_s is not None and measured.on_secondary.upper_s is None:
+        length = wording.duration(wording.nanoseconds(measured.on_secondary.lower_s), up=False)
+        found = [("time on the promoted server", f"≥{wording.NBSP}{length}, and still there at the end")]
+    if measured.origin_amplification.value is not None:
+        found.append(("peak load on the cache's origin", f"{measured.origin_amplification.value:g} × baseline"))
+    if measured.production_loss.lower is not None:
+        said = text.said(measured.production_loss, Measure.LOST_WRITES)
+        found.append(("lost at production's commit rate", f"{said}, an extrapolation"))
+    return found
+
+
+def _failback(record: Record) -> list[tuple[str, str]]:
+    found = record.measured.failback
+    return [
+        ("outage of failing back", text.said(found.outage, Measure.FAILBACK)),
+        ("recovery time from the undo", text.said(found.rto, Measure.FAILBACK)),
+        ("data loss of failing back, as time", text.said(found.rpo, Measure.RPO)),
+        ("writes lost by failing back", text.said(found.lost_writes, Measure.LOST_WRITES)),
+    ]
+
+
+def _rivals(record: Record) -> list[tuple[str, str, str, str]]:
+    """Each store: its writers, who acknowledged after the fault, and for how long two did at once."""
+    found = []
+    for store in record.split_brain.stores:
+        length = store.overlap
+        said = text.said(length, Measure.RPO)
+        if length.lower_s == 0 and length.upper_s == 0:
+            said = "never seen"
+        elif length.upper_s is None and length.lower_s is not None:
+            seen = wording.duration(wording.nanoseconds(length.lower_s), up=False)
+            said = f"≥{wording.NBSP}{seen}; some answers do not tell"
+        found.append((store.name, ", ".join(store.probes), "; ".join(store.servers) or "–", said))
+    return found
 
 
 class _Moments:

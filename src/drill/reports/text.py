@@ -81,7 +81,8 @@ def measured(objective: ObjectiveRecord) -> str:
     measure = wording.measure_of(objective.id)
     found = bounds_of(objective)
     if measure is Measure.INTEGRITY and found is not None:
-        return wording.plural(found.lower, "hole") if found.lower == found.upper else wording.bounds(found, measure)
+        holes = wording.plural(found.lower, "hole") if found.lower == found.upper else wording.bounds(found, measure)
+        return f"{holes}, split brain" if objective.reason == "split_brain" and objective.verdict == "missed" else holes
     return wording.bounds(found, measure)
 
 

@@ -18,6 +18,7 @@ from drill.model import (
     Parameters,
     Step,
     StepKind,
+    Usual,
 )
 from drill.spec import project, references, source, tables
 from drill.spec.files import Files
@@ -107,11 +108,13 @@ def _drill(files: Files, node: Node, fields: dict[str, Any]) -> Drill:
     judged = _probe_names(files, node, "probes", judged=True)
     observed = _probe_names(files, node, "observe")
     redundancy = _probe_names(files, node, "redundancy")
+    cache = _probe_names(files, node, "cache")
+    observed += [name for name in cache if name not in (*judged, *observed, *redundancy)]
     guards = _guards(files, node, fields["guards"] or [])
     guarded = [guard.probe for guard in guards if guard.probe]
     observed += [name for name in guarded if name not in (*judged, *observed, *redundancy)]
     steps = _steps(files, node, fields["steps"])
-    _check_objectives(files, node, objectives, judged, redundancy)
+    _check_objectives(files, node, objectives, judged, redundancy, cache)
     disaster = fields["disaster"]
     disaster_node = node.get("disaster")
     if disaster and disaster_node and disaster not in files.faults:
@@ -129,6 +132,9 @@ def _drill(files: Files, node: Node, fields: dict[str, Any]) -> Drill:
         judged=tuple(judged),
         observed=tuple(observed),
         redundancy=tuple(redundancy),
+        cache=tuple(cache),
+        usual=Usual(**{**fields["usual"], "kind": fields["usual"]["kind"] or ""}) if fields["usual"] else None,
+        commit_rate=fields["commit_rate"],
         parameters=Parameters(**(fields["parameters"] or {})),
         steps=steps,
         guards=guards,
@@ -167,7 +173,12 @@ def _objectives(files: Files, node: Node, fields: dict[str, Any]) -> tuple[Objec
 
 
 def _check_objectives(
-    files: Files, node: Node, objectives: Sequence[Objective], judged: Sequence[str], redundancy: Sequence[str]
+    files: Files,
+    node: Node,
+    objectives: Sequence[Objective],
+    judged: Sequence[str],
+    redundancy: Sequence[str],
+    cache: Sequence[str],
 ) -> None:
     given = node.get("objectives") or node
     writes = any(files.probes[name].writes for name in judged if name in files.probes)
@@ -181,8 +192,12 @@ def _check_objectives(
                 at,
                 "name one under probes: with write: and survivors:",
             )
-        if objective.measure is Measure.REDUNDANCY and not redundancy:
-            files.problems.error("redundancy needs probes that show it", at, "name them under redundancy:")
+        if objective.measure in (Measure.REDUNDANCY, Measure.UNPROTECTED) and not redundancy:
+            files.problems.error(
+                f"{objective.measure.value} needs probes that show it", at, "name them under redundancy:"
+            )
+        if objective.measure is Measure.COLD_CACHE and not cache:
+            files.problems.error("cold_cache needs probes that tell a hit from a miss", at, "name them under cache:")
 
 
 def _guards(files: Files, node: Node, guards: Sequence[dict[str, Any]]) -> tuple[Guard, ...]:
@@ -264,7 +279,7 @@ def _probe_names(files: Files, node: Node, key: str, *, judged: bool = False) ->
 
 def _named(files: Files, node: Node) -> None:
     """Read what a broken drill file names, as far as it can be told, for its messages."""
-    for key in ("probes", "observe", "redundancy"):
+    for key in ("probes", "observe", "redundancy", "cache"):
         listed = node.get(key) if node.kind == "mapping" else None
         if listed is not None and listed.kind == "list":
             for child in listed.children:

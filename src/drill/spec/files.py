@@ -93,6 +93,9 @@ class Files:
         for problem in kind.check(options):
             at = problem.at or node.at
             self.problems.found.append(Problem(problem.message, at, problem.hint, problem.severity))
+        store = node.get("store")
+        if store is not None and "write" not in options:
+            self.problems.error("store belongs to a probe that writes", store.at)
         name = str(fields["probe"])
         name_node = node.get("probe")
         if name != path.stem and name_node:
@@ -118,6 +121,7 @@ class Files:
             deadline=deadline or measure.default_deadline(self.rto or 20 * SECOND),
             options=options,
             writes="write" in options,
+            store=fields["store"] or "",
             title=fields["title"] or "",
             file=self.relative(path),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drill import plugins
+from drill.measure import usual
 from drill.model import Measure
 from drill.spec.shape import (
     Choice,
@@ -32,6 +33,9 @@ DURATIONS = (
     Measure.RPO,
     Measure.REDUNDANCY,
     Measure.FAILBACK,
+    Measure.UNPROTECTED,
+    Measure.WORK_RECOVERY,
+    Measure.COLD_CACHE,
 )
 COUNTS = (Measure.LOST_WRITES, Measure.INTEGRITY)
 
@@ -82,6 +86,17 @@ GUARD = Table(
     Key("max_outage", period, "The longest outage before the drill is aborted and undone."),
 )
 
+USUAL = Table(
+    "usual",
+    Key("kind", Choice(*usual.KINDS), "A kind of system whose usual failover is known."),
+    Key("ttl", period, "The lease of a system that keeps one; default 30s, as Patroni's."),
+    Key("loop", period, "How often it looks; default 10s, as Patroni's."),
+    Key("router", period, "What the way to the service adds: health checks, DNS."),
+    Key("at_least", duration, "A shorter recovery time is a finding."),
+    Key("at_most", duration, "A longer recovery time is a finding."),
+    Key("loss", duration, "A larger data loss is a finding."),
+)
+
 _NAMES = ListOf(Text("the name of a probe"), least=1, expected="a list of probe names")
 
 DRILL = Table(
@@ -100,6 +115,13 @@ DRILL = Table(
     Key("probes", _NAMES, "Probes that decide whether service is back: files in probes/.", required=True),
     Key("observe", _NAMES, "Probes sampled and reported, not judged."),
     Key("redundancy", _NAMES, "Probes that say whether replicas are back."),
+    Key("cache", _NAMES, "Probes whose value is 1 for a hit of the cache and 0 for a miss; sampled, not judged."),
+    Key("usual", USUAL, "What a failover here usually takes; outside of it, the report asks what was measured."),
+    Key(
+        "commit_rate",
+        Number("a number", least=0, whole=False),
+        "Production's commits per second; a loss is extrapolated.",
+    ),
     Key("parameters", PARAMETERS, "How an outage is found in the samples."),
     Key("steps", ListOf(STEP, least=1, expected="a list of steps"), "What happens, in order.", required=True),
     Key("guards", ListOf(GUARD, expected="a list of guards"), "What aborts the drill before it hurts."),
@@ -116,6 +138,7 @@ PROBE_KEYS = (
     Key("title", line, "What it stands for, in one line."),
     Key("every", period, "Time between two requests; default rto/50, 50 ms to 1 s."),
     Key("deadline", period, "One limit over lookup, connect, TLS and answer; default rto/20, 100 ms to 1 s."),
+    Key("store", name, "What it writes to: probes of one store show two servers that take writes at once."),
 )
 
 

@@ -1,0 +1,102 @@
+"""
+A cache that went cold: how long until it answers again, and what its origin had to bear meanwhile.
+
+The samples' values tell: 1 a hit, 0 a miss; one without a value tells nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+from drill.measure.incidents import Series, resolve
+from drill.model import Bounds, Incident, Outcome, Parameters, Sample, Window
+
+# Warm again at this share of the hit ratio before the fault.
+WARM = 0.9
+
+
+def answers(samples: Iterable[Sample]) -> list[Sample]:
+    """The same samples with a hit as ok, a miss as failed, and all else as unknown."""
+    outcome = {1.0: Outcome.OK, 0.0: Outcome.FAILED}
+    return [
+        Sample(
+            each.planned,
+            each.sent,
+            each.ended,
+            outcome.get(-1.0 if each.value is None else each.value, Outcome.UNKNOWN),
+        )
+        for each in samples
+    ]
+
+
+def baseline_ratio(samples: Sequence[Sample], t0: Window) -> float | None:
+    """Hits among the hits and misses over before the fault; None when there were none, or no hit."""
+    seen = [each.value for each in samples if each.value in (0.0, 1.0) and (each.ended or 0) < t0.lower]
+    hits = sum(value == 1.0 for value in seen)
+    return hits / len(seen) if hits else None
+
+
+def cold_spells(
+    samples: Sequence[Sample], t0: Window, period: int, hold: int, until: int | None = None
+) -> tuple[Incident, ...]:
+    """
+    Every time since the fault that the hit ratio over *hold* fell below 0.9 of the baseline's.
+
+    A spell begins with a miss and ends with the first hit from which on the
+    ratio over *hold* is back. Spells that began at *until* (the undo) or later
+    are left out: the way back may cool the cache again.
+    """
+    ratio = baseline_ratio(samples, t0)
+    if ratio is None:
+        return ()
+    misses = 1 - WARM * ratio
+    parameters = Parameters(hold=hold, onset_ratio=misses, onset_window=hold, recovery_ratio=misses)
+    series = Series(answers(samples), resolve(parameters, period))
+    return tuple(each for each in series.incidents(t0) if until is None or each.first_failed < until)
+
+
+def cold_cache(
+    samples: Sequence[Sample], t0: Window, period: int, hold: int, until: int | None = None
+) -> Bounds | None:
+    """
+    From the fault to the cache warm again for *hold*, nanoseconds.
+
+    [0, hold] when no spell was seen: any was shorter than that. None when there was no warm
+    baseline to compare with, or nothing was watched for *hold* after the fault.
+    Its edges are estimates: a ratio has no sharp ones.
+    """
+    if baseline_ratio(samples, t0) is None:
+        return None
+    spells = cold_spells(samples, t0, period, hold, until)
+    if spells:
+        return spells[-1].rto
+    watched = Series(answers(samples), resolve(Parameters(hold=hold), period)).watched(t0.upper)
+    return Bounds(0, hold) if watched else None
+
+
+def amplification(samples: Sequence[Sample], t0: Window, window: int) -> float | None:
+    """
+    Peak load on the origin since the fault, as a multiple of the baseline's.
+
+    The load is the share of requests that miss, over any *window* that holds
+    ten of them at least. None when the cache never missed before the fault: no
+    multiple of nothing is a number.
+    """
+    ratio = baseline_ratio(samples, t0)
+    if ratio is None or ratio == 1:
+        return None
+    seen = sorted(
+        (each.sent, each.value == 0.0) for each in samples if each.sent is not None and each.value in (0.0, 1.0)
+    )
+    since = [(sent, miss) for sent, miss in seen if sent >= t0.lower]
+    instants = [sent for sent, _ in since]
+    misses = [0]
+    for _, miss in since:
+        misses.append(misses[-1] + miss)
+    shares = []
+    for start, sent in enumerate(instants):
+        stop = bisect_left(instants, sent + window)
+        if stop - start >= 10:
+            shares.append((misses[stop] - misses[start]) / (stop - start))
+    return max(shares) / (1 - ratio) if shares else None
