@@ -77,7 +77,8 @@ class Network:
 
         A cut takes both directions of those connections with it, and every byte in flight on them.
         """
-        self._conditions[source, target, what] = replace(self._conditions.get((source, target, what), CLEAR), **change)  # type: ignore[arg-type]
+        before = self._conditions.get((source, target, what), CLEAR)
+        self._conditions[source, target, what] = replace(before, **change)  # type: ignore[arg-type]  # Condition's own
         dropped = 0
         if change.get("cut"):
             dropped = self.drop(lambda crossing: {crossing.source, crossing.target} == {source, target}, what)
