@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,6 +118,21 @@ class World:
         while not condition():
             assert time.monotonic() < end, f"not within {within} s: {what}"
             time.sleep(0.02)
+
+    def guardian(self, run: subprocess.Popen[str]) -> int:
+        """The process id of a run's guardian."""
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                words = path.read_bytes().split(b"\0")
+                if b"drill.guardian" in words and str(run.pid).encode() in words:
+                    return int(path.parent.name)
+        raise AssertionError("the run has no guardian")
+
+    def kill(self, run: subprocess.Popen[str]) -> None:
+        """Kill a run with its guardian, as a power cut does."""
+        os.kill(self.guardian(run), signal.SIGKILL)
+        run.kill()
+        run.communicate()
 
     def signal(self, number: str) -> dict[str, Any]:
         return {

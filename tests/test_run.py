@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import textwrap
 from pathlib import Path
 
@@ -134,18 +133,6 @@ def test_a_fault_without_effect_is_inconclusive(world: World) -> None:
     assert [(o["verdict"], o["reason"]) for o in world.record()["objectives"]] == [("inconclusive", "no_effect")]
 
 
-def guardian_of(run: subprocess.Popen[str]) -> int:
-    """The process id of a run's guardian."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"drill.guardian" in words and str(run.pid).encode() in words:
-            return int(path.parent.name)
-    raise AssertionError("the run has no guardian")
-
-
 def gone(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
@@ -158,7 +145,7 @@ def test_the_guardian_restores_when_the_conductor_is_gone(world: World, number: 
     """After kill -9 or a freeze of drill, the fault is undone within seconds, with evidence, and nothing runs on."""
     run = world.start("run", world.drill(within="60s"))
     world.until(world.frozen, "the service is frozen")
-    guardian = guardian_of(run)
+    guardian = world.guardian(run)
     run.send_signal(number)
 
     world.until(lambda: not world.frozen(), "the guardian has thawed the service", within=10)
@@ -173,9 +160,7 @@ def test_after_everything_is_killed_another_process_restores(world: World) -> No
     run = world.start("run", world.drill(within="60s"))
     world.until(world.frozen, "the service is frozen")
     world.until(lambda: bool(world.events(Injected)), "the fault is journaled")
-    os.kill(guardian_of(run), signal.SIGKILL)
-    run.kill()
-    run.communicate()
+    world.kill(run)
     assert world.frozen()
 
     code, out, err = world.run("restore")
@@ -189,7 +174,7 @@ def test_a_run_whose_guardian_dies_is_stopped(world: World) -> None:
     """No guardian, no fault: the drill ends at once and undoes what it broke."""
     run = world.start("run", world.drill(within="60s"))
     world.until(world.frozen, "the service is frozen")
-    os.kill(guardian_of(run), signal.SIGKILL)
+    os.kill(world.guardian(run), signal.SIGKILL)
     _, err = run.communicate(timeout=30)
 
     assert (run.returncode, world.frozen()) == (4, False)

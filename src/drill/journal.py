@@ -25,6 +25,7 @@ from drill.model import AnyEvent, Began, History
 NAME = "journal.log"
 GENESIS = "0" * 64
 _PREFIX = b'{"prev":"'
+_TAIL = 64 * 1024  # bytes in which a run's last line is looked for
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 
@@ -153,6 +154,42 @@ def replay(folder: Path) -> History:
     if not lines or not isinstance(lines[0][1], Began):
         raise EnvironmentFault(f"the journal {path} does not begin with a run")
     return History(tuple(event for _, event in lines), hashlib.sha256(lines[-1][0]).hexdigest())
+
+
+def salvage(folder: Path) -> tuple[History, str | None]:
+    """
+    What of a run can be read back, and what is wrong after it: for undoing, not for judging.
+
+    Without a single whole line the history is empty: nothing was begun.
+
+    Raises:
+        EnvironmentFault: There is no journal.
+    """
+    path = folder / NAME
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise EnvironmentFault(f"the journal {path} cannot be read: {error.strerror}") from error
+    events: list[AnyEvent] = []
+    try:
+        for _, event in _lines(raw, path):
+            events.append(event)
+    except EnvironmentFault as error:
+        return History(tuple(events)), str(error)
+    return History(tuple(events)), None
+
+
+def last_event(folder: Path) -> AnyEvent | None:
+    """The newest whole event of a journal, read from its end; None when it cannot be told."""
+    try:
+        with (folder / NAME).open("rb") as file:
+            file.seek(-min(file.seek(0, os.SEEK_END), _TAIL), os.SEEK_END)
+            lines = file.read().split(b"\n")[:-1]
+    except OSError:
+        return None
+    # Its predecessor is taken on trust: whoever judges reads the whole chain.
+    event = _decode(lines[-1], lines[-1][18:82].decode("ascii", "replace")) if lines else "nothing"
+    return None if isinstance(event, str) else event
 
 
 def _lines(raw: bytes, path: Path) -> Iterator[tuple[bytes, AnyEvent]]:

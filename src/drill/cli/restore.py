@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from drill.cli import say
+from drill.errors import DrillError, FaultLeftInPlace
+
+if TYPE_CHECKING:
+    from drill.run import Finished
 
 
 @click.command("restore")
@@ -30,24 +35,19 @@ def command(run: str | None, reports: Path, as_json: bool) -> None:
     Example:
       drill restore
     """
-    import asyncio
-
     from drill import restoring
-    from drill import run as running
     from drill.cli.report import folder_of
-    from drill.errors import FaultLeftInPlace
 
     folders = [folder_of(run, reports)] if run else restoring.unfinished(reports)
-    done, left = [], []
+    done: list[Finished] = []
+    left: list[tuple[Path, DrillError]] = []
     for folder in folders:
         try:
-            history = asyncio.run(restoring.restore_run(folder, lambda text: click.echo(text, err=True)))
-        except FaultLeftInPlace as error:
-            left.append((folder, error))
-            running.finish(folder)
-            continue
-        if history is not None:
-            done.append(running.finish(folder))
+            finished = _restore(folder)
+        except DrillError as error:
+            left.append((folder, error))  # the others are undone all the same
+        else:
+            done += [finished] if finished else []
     if as_json:
         say.data(
             {
@@ -55,6 +55,12 @@ def command(run: str | None, reports: Path, as_json: bool) -> None:
                 "unsafe": [
                     {"run": folder.name, "error": error.args[0], "instructions": list(error.instructions)}
                     for folder, error in left
+                    if isinstance(error, FaultLeftInPlace)
+                ],
+                "failed": [
+                    {"run": folder.name, "error": str(error)}
+                    for folder, error in left
+                    if not isinstance(error, FaultLeftInPlace)
                 ],
             }
         )
@@ -63,7 +69,34 @@ def command(run: str | None, reports: Path, as_json: bool) -> None:
             click.echo(f"{finished.record.run_id}: restored; the run ended {finished.record.result}")
         if not done and not left:
             click.echo("nothing to restore")
-    for folder, unsafe in left:
-        click.echo(f"{folder.name}: {unsafe}", err=True)
+    for folder, trouble in left:
+        click.echo(f"{folder.name}: {trouble}", err=True)
     if left:
-        raise SystemExit(FaultLeftInPlace.exit_code)
+        raise SystemExit(max(trouble.exit_code for _, trouble in left))
+
+
+def _restore(folder: Path) -> Finished | None:
+    """
+    Undo what one run left and write its reports anew; None when there was nothing to undo.
+
+    Raises:
+        FaultLeftInPlace: An undo could not be verified, or was cut short.
+        EnvironmentFault: The run is still going on, or a report cannot be written.
+    """
+    import asyncio
+    from contextlib import suppress
+
+    from drill import restoring
+    from drill import run as running
+
+    try:
+        history = asyncio.run(restoring.restore_run(folder, lambda text: click.echo(text, err=True)))
+    except KeyboardInterrupt:
+        raise FaultLeftInPlace(
+            "undoing was stopped by a person", instructions=[f"drill restore {folder} undoes what is left"]
+        ) from None
+    except FaultLeftInPlace:
+        with suppress(DrillError):
+            running.finish(folder)
+        raise
+    return running.finish(folder) if history is not None else None

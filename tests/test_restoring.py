@@ -1,0 +1,215 @@
+"""Undoing what dead runs left, from their journals alone, whatever state those are in."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drill import journal
+from drill.clock import SystemClock
+from drill.engines import Gate
+from drill.errors import EnvironmentFault, FaultLeftInPlace
+from drill.journal import Journal, replay
+from drill.model import (
+    Anchor,
+    AnyEvent,
+    Began,
+    Completion,
+    Effect,
+    Ended,
+    Fault,
+    History,
+    Injected,
+    InjectFailed,
+    Injection,
+    Intent,
+    Plan,
+    Prepared,
+    Restored,
+    Undo,
+)
+from drill.restoring import JournalGate, open_undos, restore_run, undo_one, unfinished
+from drill.scrub import Scrubber
+from tests.running import World
+
+FAULTS = (Fault(name="a", engine="chaostoolkit"), Fault(name="b", engine="chaostoolkit"))
+PLAN = Plan(drill="d", title="", system="s", objectives=(), probes=(), judged=(), faults=FAULTS)
+BEGAN = Began(at=1, run_id="r", plan=PLAN, anchor=Anchor(monotonic=1, wall=2))
+SHOWN = Injection(effect=Effect.SHOWN)
+
+
+def prepared(fault: str, **data: Any) -> Prepared:
+    return Prepared(at=2, undo=Undo(engine="chaostoolkit", fault=fault, data=data, instructions=(f"mend {fault}",)))
+
+
+def intent(fault: str, **more: Any) -> Intent:
+    return Intent(at=3, fault=fault, activity="break", n=0, **more)
+
+
+def ended(completion: Completion) -> Ended:
+    return Ended(at=9, completion=completion, anchor=Anchor(monotonic=9, wall=9), reason="")
+
+
+def written(folder: Path, *events: AnyEvent) -> Path:
+    log = Journal(folder)
+    for event in (BEGAN, *events):
+        log.append(event)
+    log.close()
+    return folder
+
+
+class FakeEngine:
+    """Undoes by asking and telling, as every engine does; notes that it got there."""
+
+    name = "fake"
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.undone: list[str] = []
+        self.error = error
+
+    async def undo(self, undo: Undo, gate: Gate) -> None:
+        n = await gate.ask("mend", breaks=False, undoing=True)
+        self.undone.append(undo.fault)
+        await gate.done(n, ok=True)
+        if self.error:
+            raise self.error
+
+
+class FullDisk:
+    """A journal that can no longer be written."""
+
+    def append(self, event: AnyEvent) -> None:
+        raise EnvironmentFault("no space left on device")
+
+    async def commit(self, event: AnyEvent) -> None:
+        self.append(event)
+
+
+@pytest.mark.parametrize(
+    ("events", "open_"),
+    [
+        ([prepared("a")], []),
+        ([prepared("a"), intent("a")], ["a"]),
+        ([prepared("a"), intent("a", breaks=False)], ["a"]),
+        ([prepared("a"), Injected(at=4, fault="a", injection=SHOWN)], ["a"]),
+        ([prepared("a"), InjectFailed(at=4, fault="a", error="x")], ["a"]),
+        ([prepared("a"), intent("a"), Restored(at=5, fault="a", verified=False)], ["a"]),
+        ([prepared("a"), intent("a"), Restored(at=5, fault="a", verified=True)], []),
+        ([prepared("a"), prepared("b"), intent("b"), intent("a")], ["b", "a"]),
+    ],
+)
+def test_a_fault_is_open_from_its_first_intent_to_its_verified_undo(events: list[AnyEvent], open_: list[str]) -> None:
+    """Prepared alone has touched nothing; an undo that was not verified closes nothing."""
+    assert list(open_undos(History((BEGAN, *events)))) == open_
+
+
+@pytest.mark.parametrize(
+    ("events", "listed"),
+    [
+        ([], True),
+        ([prepared("a"), intent("a")], True),
+        ([ended(Completion.COMPLETED)], False),
+        ([prepared("a"), intent("a"), ended(Completion.UNSAFE)], True),
+        ([prepared("a"), intent("a"), ended(Completion.UNSAFE), Restored(at=9, fault="a", verified=True)], False),
+    ],
+)
+def test_runs_that_may_have_left_a_fault_are_found(tmp_path: Path, events: list[AnyEvent], listed: bool) -> None:
+    """A run without an end, or whose undo was never verified, is looked at; a finished one is not."""
+    folder = written(tmp_path / "r", *events)
+
+    assert unfinished(tmp_path) == ([folder] if listed else [])
+
+
+def test_a_run_that_never_began_left_nothing(tmp_path: Path) -> None:
+    """drill killed before the journal's first line had nothing broken: there is nothing to find or to undo."""
+    Journal(tmp_path / "r").close()
+
+    assert unfinished(tmp_path) == []
+    assert asyncio.run(restore_run(tmp_path / "r", print)) is None
+
+
+def test_undoing_goes_on_when_the_disk_is_full() -> None:
+    """A journal that cannot be written keeps a fault from being made, and not from being undone."""
+    clock, engine, full = SystemClock(), FakeEngine(), FullDisk()
+    gate = JournalGate("a", full, clock, Scrubber({}))
+
+    left = asyncio.run(undo_one(Undo(engine="fake", fault="a"), engine, full, clock, gate))
+
+    assert (left, engine.undone) == (None, ["a"])
+    with pytest.raises(EnvironmentFault):
+        asyncio.run(gate.ask("break", breaks=True))
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), FaultLeftInPlace("still there", instructions=["mend a"])])
+def test_an_undo_that_fails_in_any_way_is_told(tmp_path: Path, error: Exception) -> None:
+    """Whatever an engine raises, a person hears what must be done by hand."""
+    log, clock = Journal(tmp_path), SystemClock()
+    gate = JournalGate("a", log, clock, Scrubber({}))
+    undo = Undo(engine="fake", fault="a", instructions=("mend a",))
+
+    left = asyncio.run(undo_one(undo, FakeEngine(error), log, clock, gate))
+    log.close()
+
+    assert left is not None
+    assert left.instructions == ("mend a",)
+
+
+def test_an_engine_that_is_gone_leaves_the_others_undone_and_says_so(tmp_path: Path) -> None:
+    """A fault of a plug-in that was uninstalled is unsafe, with what to do, and costs the other faults nothing."""
+    gone = Prepared(at=2, undo=Undo(engine="uninstalled", fault="a", instructions=("mend a",)))
+    folder = written(tmp_path / "r", gone, intent("a"))
+
+    with pytest.raises(FaultLeftInPlace, match="no engine named uninstalled") as told:
+        asyncio.run(restore_run(folder, print))
+
+    assert told.value.instructions == ("mend a",)
+    last = replay(folder).ended
+    assert last is not None
+    assert last.completion is Completion.UNSAFE
+
+
+# --- with a real service, through the command line -------------------------------------------------------------------
+
+
+def killed(world: World) -> Path:
+    """A run killed with its guardian while the service is frozen."""
+    run = world.start("run", world.drill(within="60s"))
+    world.until(world.frozen, "the service is frozen")
+    world.until(lambda: bool(world.events(Injected)), "the fault is journaled")
+    world.kill(run)
+    assert world.frozen()
+    return world.latest()
+
+
+def damaged(folder: Path) -> None:
+    """The last line has a wrong byte, and another follows."""
+    path = folder / journal.NAME
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-10] + b"?" + raw[-9:] + b"x\n")
+
+
+def test_a_damaged_journal_is_never_nothing_to_restore(world: World) -> None:
+    """What stands before the damage is undone; that nobody knows the rest is exit code 5, every time."""
+    damaged(killed(world))
+
+    for _ in range(2):
+        code, out, err = world.run("restore")
+
+        assert (code, world.frozen()) == (5, False), out + err
+        assert "is damaged" in err
+        assert "nothing to restore" not in out
+
+
+def test_one_run_that_cannot_be_restored_does_not_keep_the_others(world: World) -> None:
+    """Every run in reports/ gets its turn."""
+    broken = written(world.folder / "reports" / "20200101-000000-older-0000")
+    damaged(broken)
+    killed(world)
+
+    code, _, err = world.run("restore")
+
+    assert (code, world.frozen()) == (5, False)
+    assert broken.name in err
