@@ -186,7 +186,8 @@ def _place(server: str) -> tuple[str, int]:
 
 def _shown(record: Any) -> str:
     text = str(record.to_text())
-    return text.strip('"') if record.rdtype.name == "TXT" else text
+    # Names are the same in any case; text is not.
+    return text.strip('"') if record.rdtype.name == "TXT" else text.lower()
 
 
 class _Question(asyncio.DatagramProtocol):
