@@ -48,7 +48,7 @@ from drill.model import (
 )
 from drill.probes import Prober
 from drill.probes.sampler import Sampler
-from drill.probes.survivors import settle
+from drill.probes.survivors import own, settle
 from drill.restoring import JournalGate, undo_one
 from drill.scrub import Scrubber
 from drill.watch import Watch
@@ -111,6 +111,7 @@ class Conductor:
         self._first_ids: dict[str, int] = {}
         self._last_ids: dict[str, int] = {}
         self._newest_ids: dict[str, int] = {}
+        self._strides: dict[str, int] = {}
 
     @property
     def instructions(self) -> list[str]:
@@ -218,7 +219,7 @@ class Conductor:
 
     def _ids(self, probe: str, first: int, stride: int) -> Iterator[int]:
         """Ids in order; a range of them is journaled before its first is written."""
-        self._first_ids[probe] = first
+        self._first_ids[probe], self._strides[probe] = first, stride
         n = first
         while True:
             last = n + (_IDS_AT_ONCE - 1) * stride
@@ -329,7 +330,7 @@ class Conductor:
                 return False, f"not within {step.within / SECOND:g} s"
             await asyncio.sleep(_LOOK_NS / SECOND)
         if condition is Condition.RECOVERY:
-            await self._settle()
+            await self._settle(judged=True)
         return True, ""
 
     # --- guards --------------------------------------------------------------------------------------------------
@@ -347,15 +348,18 @@ class Conductor:
     async def _read(self, probe: str) -> None:
         """One reading of the survivors, journaled."""
         sent = self._clock.now()
-        ids, source = await self._probers[probe].survivors(self._first_ids[probe], self._last_ids[probe])
-        read = SurvivorRead(sent=sent, ended=self._clock.now(), ids=tuple(ids), source=source)
+        first = self._first_ids[probe]
+        ids, source = await self._probers[probe].survivors(first, self._last_ids[probe])
+        read = SurvivorRead(
+            sent=sent, ended=self._clock.now(), ids=own(ids, first, self._strides[probe]), source=source
+        )
         self._journal.append(Survivors(at=read.ended, probe=probe, read=read))
 
-    async def _settle(self) -> None:
-        """Read the survivors of every judged ledger until two readings agree on what was written before."""
+    async def _settle(self, *, judged: bool) -> None:
+        """Read the survivors of every (judged) ledger until two readings agree on what was written before."""
         for probe in self.plan.probes:
             name = probe.name
-            if not (probe.writes and name in self.plan.judged and name in self._last_ids):
+            if not probe.writes or name not in self._last_ids or (judged and name not in self.plan.judged):
                 continue
             async for read in settle(
                 self._probers[name],
@@ -363,6 +367,7 @@ class Conductor:
                 self._last_ids[name],
                 self._clock,
                 agree=self._newest_ids[name],
+                stride=self._strides[name],
             ):
                 self._journal.append(Survivors(at=read.ended, probe=name, read=read))
 
@@ -380,7 +385,7 @@ class Conductor:
         steps.append(lambda: self._stop_sampling(tasks))
         if self._watch.fault is not None:
             # Once more with the writers at rest, so that no write is left unread.
-            steps.append(self._settle)
+            steps.append(lambda: self._settle(judged=False))
         steps.append(self._collect_marks)
         for step in steps:
             try:

@@ -69,3 +69,13 @@ def test_a_store_that_never_settles_is_given_up_after_a_minute():
 def test_a_store_that_hangs_is_given_up_after_a_minute():
     """A reading that does not come back is cut off at the limit and says so."""
     assert readings(Store("hang")) == [(0, 60, "the survivors could not be read in time")]
+
+
+def test_ids_of_other_probes_are_not_its_own():
+    """Three probes write to one store in turn; those that write on meanwhile keep nobody waiting."""
+    store = Store([1, 2, 3, 4], [1, 2, 3, 4, 5, 6])
+
+    async def main() -> list[tuple[int, ...] | None]:
+        return [read.ids async for read in settle(store, 1, 9, LoopClock(), stride=3)]
+
+    assert travel(main()) == [(1, 4), (1, 4)]

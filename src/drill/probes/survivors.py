@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from drill.clock import Clock
 from drill.errors import EnvironmentFault
@@ -22,12 +22,15 @@ async def settle(
     clock: Clock,
     *,
     agree: int | None = None,
+    stride: int = 1,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     apart: int = APART,
     limit: int = LIMIT,
 ) -> AsyncIterator[SurvivorRead]:
     """
     Read the ids from *first* to *last* back until two readings in a row, begun *apart* nanoseconds apart, agree.
+
+    Only every *stride*-th id from *first* on is this probe's; others of the run write to the same store.
 
     Ids beyond *agree* may still be on their way (the writer goes on meanwhile), so they need not agree.
 
@@ -38,7 +41,7 @@ async def settle(
     began = clock.now()
     before: tuple[int, ...] | None = None
     while True:
-        read = await _read(prober, first, last, clock, began + limit)
+        read = await _read(prober, first, last, stride, clock, began + limit)
         yield read
         seen = None if read.ids is None else tuple(id for id in read.ids if agree is None or id <= agree)
         if seen is not None and seen == before:
@@ -50,7 +53,12 @@ async def settle(
         await sleep(wait / SECOND)
 
 
-async def _read(prober: Prober, first: int, last: int, clock: Clock, until: int) -> SurvivorRead:
+def own(ids: Iterable[int], first: int, stride: int) -> tuple[int, ...]:
+    """The ids of one probe: every *stride*-th from *first* on."""
+    return tuple(id for id in ids if (id - first) % stride == 0)
+
+
+async def _read(prober: Prober, first: int, last: int, stride: int, clock: Clock, until: int) -> SurvivorRead:
     sent = clock.now()
     try:
         async with asyncio.timeout(max(0.0, (until - sent) / SECOND)):
@@ -59,4 +67,4 @@ async def _read(prober: Prober, first: int, last: int, clock: Clock, until: int)
         return SurvivorRead(sent=sent, ended=clock.now(), error=str(error))
     except TimeoutError:
         return SurvivorRead(sent=sent, ended=clock.now(), error="the survivors could not be read in time")
-    return SurvivorRead(sent=sent, ended=clock.now(), ids=tuple(ids), source=source)
+    return SurvivorRead(sent=sent, ended=clock.now(), ids=own(ids, first, stride), source=source)
