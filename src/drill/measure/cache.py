@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from math import ceil
 
 from drill.measure.incidents import Series, resolve
 from drill.model import Bounds, Incident, Outcome, Parameters, Sample, Window
@@ -51,7 +52,13 @@ def cold_spells(
     if ratio is None:
         return ()
     misses = 1 - WARM * ratio
-    parameters = Parameters(hold=hold, onset_ratio=misses, onset_window=hold, recovery_ratio=misses)
+    parameters = Parameters(
+        hold=hold,
+        onset_ratio=misses,
+        onset_window=hold,
+        recovery_ratio=misses,
+        hold_min_ok=ceil(WARM * ratio * hold / (2 * period)),
+    )
     series = Series(answers(samples), resolve(parameters, period))
     return tuple(each for each in series.incidents(t0) if until is None or each.first_failed < until)
 
@@ -60,17 +67,20 @@ def cold_cache(
     samples: Sequence[Sample], t0: Window, period: int, hold: int, until: int | None = None
 ) -> Bounds | None:
     """
-    From the fault to the cache warm again for *hold*, nanoseconds.
+    From the fault to the end of the longest cold spell, when the cache was warm again for *hold*; nanoseconds.
+
+    A share of few requests wavers, so short spells come and go when all is well; have some
+    hundred requests in *hold*.
 
     [0, hold] when no spell was seen: any was shorter than that. None when there was no warm
     baseline to compare with, or nothing was watched for *hold* after the fault.
-    Its edges are estimates: a ratio has no sharp ones.
+    Its edges are estimates, good to about a fifth of *hold*: a ratio has no sharp ones.
     """
     if baseline_ratio(samples, t0) is None:
         return None
     spells = cold_spells(samples, t0, period, hold, until)
     if spells:
-        return spells[-1].rto
+        return max(spells, key=lambda each: each.last_failed - each.first_failed).rto
     watched = Series(answers(samples), resolve(Parameters(hold=hold), period)).watched(t0.upper)
     return Bounds(0, hold) if watched else None
 
