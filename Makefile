@@ -51,6 +51,10 @@ test: $(VENV)/.dev ## every test, with real servers on loopback
 quick: $(VENV)/.dev ## the tests that start no lab
 	$(BIN)/python -m pytest -m "not lab and not drills"
 
+.PHONY: bench
+bench: $(VENV)/.dev ## how accurate and how fast, beside peers; QUICK=1 only tries it
+	@$(BIN)/python -m bench.run $(if $(QUICK),--quick) $(ONLY)
+
 .PHONY: sample
 sample: $(VENV)/.dev ## a new sample report from a real run
 	$(BIN)/python -m tests.make_sample
