@@ -9,7 +9,7 @@ import pytest
 
 from drill.measure.cache import amplification, baseline_ratio, cold_cache, cold_spells
 from drill.model import Bounds, Outcome, Sample
-from tests.measure.worlds import MS, T, T0, bounds, window
+from tests.measure.worlds import MS, T0, T, bounds, window
 
 HOLD = 5000 * MS
 
