@@ -213,6 +213,11 @@ def _data(history: History, measured: Measured) -> Iterator[str]:
     if not measured.ledgers:
         yield "Data loss was not looked for: no probe of this drill writes."
     for ledger in measured.ledgers:
+        if ledger.lost and ledger.probe not in history.plan.judged:
+            yield (
+                f"{ledger.probe}, observed and not judged: {wording.plural(len(ledger.lost), 'acknowledged write')} "
+                f"{'is' if len(ledger.lost) == 1 else 'are'} gone."
+            )
         yield from _ledger(ledger)
 
 

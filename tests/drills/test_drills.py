@@ -94,10 +94,17 @@ def test_losing_the_cache_does_not_move_the_region(tmp_path: Path) -> None:
 
 
 def test_a_partition_is_survived_by_the_majority(tmp_path: Path) -> None:
-    """East lives on, cut off; west serves after east's lease has run out."""
+    """East lives on, cut off, and loses what it still acknowledges; west serves after east's lease has run out."""
     done = run("partition", tmp_path)
 
     assert (done.code, done.record["result"]) == (0, "met"), done.said
+    (store,) = done.record["split_brain"]["stores"]
+    assert store["servers"] == ["east/postgres-east, epoch 1", "west/postgres-west, epoch 2"]
+    assert store["overlap"] == {"lower_s": 0.0, "upper_s": 0.0, "reason": None}
+    ledgers = {ledger["probe"]: ledger for ledger in done.record["ledger"]}
+    assert [ledgers[name]["lost"] for name in ("orders-writes", "orders-west-writes")] == [0, 0]
+    assert ledgers["orders-east-writes"]["late_loss"] > 0
+    assert all((ledger["phantom"], ledger["settled"]) == (0, True) for ledger in ledgers.values())
 
 
 async def test_data_loss_counts_exactly_the_orders_that_are_missing(tmp_path: Path) -> None:
