@@ -88,9 +88,13 @@ async def latest(url):
         return answer.status, await answer.json()
 
 
-async def test_it_comes_up_whole_with_east_in_charge(lab):
-    """Everything runs, east is primary and serves, west follows without lag."""
-    status = await lab.status()
+async def test_it_comes_up_whole_with_east_in_charge():
+    """Everything of a new lab runs, east is primary and serves, west follows without lag."""
+    lab = await up()
+    try:
+        status = await lab.status()
+    finally:
+        await lab.down()
 
     assert status["healthy"], status["missing"]
     assert [(row["role"], row["state"]) for row in status["databases"]] == [
