@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from drill.errors import EnvironmentFault
-from drill.lab import find, process, running
+from drill.lab import find, process, running, up
 
 pytestmark = pytest.mark.lab
 
