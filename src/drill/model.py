@@ -7,10 +7,15 @@ nanoseconds, unless a name ends in `_s` (seconds as a decimal, in the record).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from functools import cached_property
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
@@ -78,7 +83,8 @@ class Fate(Enum):
     UNKNOWN = "unknown"  # neither lost nor safe
 
 
-class Sample(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+# Millions of them, and none can be part of a cycle: the collector need not look.
+class Sample(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """
     One request of one probe, counted at *sent*.
 
@@ -258,6 +264,10 @@ class Probe(Value, frozen=True):
         store: What it writes to; probes of one store are compared to find two servers that
             acknowledge at once. "" is a store of its own.
 
+        shows: What else its samples tell: `promoted` (its value turns 1 when the server it asks takes
+            writes), `routed` (who serves changes), `replication_lag` (its value is an estimate in
+            seconds), or "" for nothing.
+
         file: Where it is written, relative to the project.
     """
 
@@ -268,6 +278,7 @@ class Probe(Value, frozen=True):
     options: dict[str, Any] = {}
     writes: bool = False
     store: str = ""
+    shows: str = ""
     title: str = ""
     file: str = ""
 
@@ -842,9 +853,11 @@ AnyEvent = (
 )
 
 
-class History(msgspec.Struct, frozen=True):
+class History(msgspec.Struct, frozen=True, dict=True):
     """
     A run read back from its journal.
+
+    What it is asked for is found once and kept; nobody may change what it gives.
 
     Attributes:
         digest: SHA-256 of the journal's last line, hexadecimal.
@@ -859,7 +872,7 @@ class History(msgspec.Struct, frozen=True):
         assert isinstance(first, Began)
         return first
 
-    @property
+    @cached_property
     def ended(self) -> Ended | None:
         return next((event for event in reversed(self.events) if isinstance(event, Ended)), None)
 
@@ -869,17 +882,38 @@ class History(msgspec.Struct, frozen=True):
 
     def samples(self, probe: str) -> list[Sample]:
         """Every sample of one probe, sorted by the instant it was planned for."""
-        found = [
-            sample
-            for event in self.events
-            if isinstance(event, Samples) and event.probe == probe
-            for sample in event.samples
-        ]
-        return sorted(found, key=lambda sample: sample.planned)
+        return self._samples.get(probe, [])
 
     def of(self, *kinds: type[Event]) -> list[Any]:
         """Every event of these kinds, in journal order."""
-        return [event for event in self.events if isinstance(event, kinds)]
+        among = self.events if any(issubclass(Samples, kind) for kind in kinds) else self._few
+        return [event for event in among if isinstance(event, kinds)]
+
+    def once(self, compute: Callable[[History], T]) -> T:
+        """What a pure function of this history gives, computed the first time it is asked for."""
+        if compute not in self._computed:
+            self._computed[compute] = compute(self)
+        found: T = self._computed[compute]
+        return found
+
+    @cached_property
+    def _computed(self) -> dict[Any, Any]:
+        return {}
+
+    @cached_property
+    def _samples(self) -> dict[str, list[Sample]]:
+        found: dict[str, list[Sample]] = {}
+        for event in self.events:
+            if isinstance(event, Samples):
+                found.setdefault(event.probe, []).extend(event.samples)
+        for samples in found.values():
+            samples.sort(key=attrgetter("planned"))
+        return found
+
+    @cached_property
+    def _few(self) -> list[AnyEvent]:
+        """All but the samples, which are nearly all."""
+        return [event for event in self.events if not isinstance(event, Samples)]
 
 
 # --- what it means ----------------------------------------------------------------------------------------------------
@@ -1176,6 +1210,42 @@ class LoadMeasure(Value, frozen=True):
         return next((phase for phase in self.phases if phase.name == name), None)
 
 
+class Estimate(Value, frozen=True):
+    """
+    What a system said of its own replication lag before the disaster: it corroborates a loss, it proves none.
+
+    Attributes:
+        source: Who answered, when the answer told.
+
+        value: The last reading known before the disaster, seconds; None when it had none (an idle
+            primary says NULL) or there was none.
+
+        sampled: When that reading was asked for and answered.
+
+        age: How old it was at the disaster.
+
+        error: Why there is no value.
+
+        highest: The largest value read before the disaster, seconds.
+
+        readings: How many answers came before the disaster; `empty` of them without a value.
+
+        failed: How many questions before the disaster got no good answer.
+    """
+
+    probe: str
+    of: str
+    source: str | None = None
+    value: float | None = None
+    sampled: Window | None = None
+    age: Bounds | None = None
+    error: str = ""
+    highest: float | None = None
+    readings: int = 0
+    empty: int = 0
+    failed: int = 0
+
+
 class Phase(Value, frozen=True):
     """
     A named instant of the run, with who told it.
@@ -1262,6 +1332,7 @@ class Measured(Value, frozen=True):
     suspended: bool = False
     per_probe: tuple[ProbeMeasure, ...] = ()
     ledgers: tuple[Ledger, ...] = ()
+    estimates: tuple[Estimate, ...] = ()
     phases: tuple[Phase, ...] = ()
 
     def probe(self, name: str) -> ProbeMeasure | None:

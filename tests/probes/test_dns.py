@@ -192,10 +192,13 @@ async def test_what_is_no_answer_to_the_question_is_not_taken_for_one(spoil: str
 
 async def test_nothing_is_sent_again() -> None:
     """A question whose datagram is lost fails at its deadline; the server saw it once per sample."""
-    lost = asyncio.DatagramProtocol()
     seen: list[bytes] = []
-    lost.datagram_received = lambda data, _: seen.append(data)  # type: ignore[method-assign]
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: lost, local_addr=("127.0.0.1", 0))
+
+    class Silent(asyncio.DatagramProtocol):
+        def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+            seen.append(data)
+
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Silent, local_addr=("127.0.0.1", 0))
     port = transport.get_extra_info("sockname")[1]
     async with sampling(DnsProbe, every=50, deadline=200, name=NAME, server=f"127.0.0.1:{port}") as (sampler, samples):
         await until(sampler, Outcome.FAILED)

@@ -30,8 +30,9 @@ from drill.measure.faults import (
 from drill.measure.incidents import Rule, incidents, redundancy_parameters, resolve, sustained
 from drill.measure.ledger import Exposure, Undone, Write, exposure, ledger, writes_of
 from drill.measure.overlap import overlaps
-from drill.measure.phases import impact, on_secondary, origin_window, phases, unprotected, work_recovery
+from drill.measure.phases import impact, on_secondary, origin_window, phases, promoted_once, unprotected, work_recovery
 from drill.measure.service import measure_probe, rto_from
+from drill.measure.streams import estimates
 from drill.model import (
     SECOND,
     Bounds,
@@ -82,6 +83,10 @@ def default_hold(plan: Plan, probe: str) -> int:
 
 def measure(history: History) -> Measured:
     """Everything a run measured; the same history always gives the same."""
+    return history.once(_measure)
+
+
+def _measure(history: History) -> Measured:
     plan = history.plan
     windows = fault_windows(history)
     t0 = next(iter(windows.values()), None)
@@ -98,6 +103,7 @@ def measure(history: History) -> Measured:
     decisive = [each for each in ledgers if each.probe in plan.judged]
     rivals = overlaps(history, t0)
     told = phases(history, windows, judged, redundancy, reads)
+    promoted = promoted_once(told, [probe.name for probe in plan.probes if probe.shows == "promoted"])
     caches = [_cold(history, name, t0, undone) for name in plan.cache]
     amplified = [factor for name in plan.cache if (factor := _amplified(history, name, t0)) is not None]
     return Measured(
@@ -118,13 +124,14 @@ def measure(history: History) -> Measured:
         suspended=suspended(history),
         per_probe=per_probe,
         ledgers=ledgers,
+        estimates=estimates(history, disaster),
         phases=told,
         failback_rto=combine(probe.failback_rto for probe in judged),
         failback_rpo=combine(each.failback_rpo for each in decisive),
         failback_lost=total(_failback_lost(each) for each in decisive),
-        unprotected=unprotected(told, redundancy, t0) if t0 else None,
+        unprotected=unprotected(promoted, redundancy, t0) if t0 else None,
         work_recovery=work_recovery([each for each in told if each.name != "verified" or each.source in plan.judged]),
-        on_secondary=on_secondary(told, t0, max(event.at for event in history.events)) if t0 else None,
+        on_secondary=on_secondary(promoted, t0, max(event.at for event in history.events)) if t0 else None,
         cold_cache=combine(caches),
         amplification=max(amplified, default=None),
         split_brain=combine(each.length for each in rivals if set(each.probes) & set(plan.judged)),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drill.measure.bounds import between, combine
+from drill.measure.faults import undos_began
 from drill.measure.ledger import settled_reads, writes_of
 from drill.measure.service import rto_from
+from drill.measure.streams import promotions, routes
 from drill.model import (
     Bounds,
     History,
@@ -31,6 +33,8 @@ def phases(
     """Every phase that is known, in time order; what nobody saw is left out. *reads* are those that judge."""
     found = [Phase(name="fault", window=window, source="conductor", text=fault) for fault, window in windows.items()]
     found += [*_seen(judged), *_redundant(redundancy), *_verified(history, reads), *_undone(history)]
+    t0 = next(iter(windows.values()), None)
+    found += [*promotions(history, t0), *routes(history, t0, undos_began(history))]
     found += [
         Phase(name=mark.name, window=mark.window, source=mark.source, text=mark.text) for mark in history.of(Mark)
     ]
@@ -64,6 +68,16 @@ def work_recovery(phases: Sequence[Phase]) -> Bounds | None:
     recovered = [phase.window for phase in phases if phase.name == "recovered"]
     verified = [phase.window for phase in phases if phase.name == "verified"]
     return combine(between(recovered[-1], each) for each in verified) if recovered else None
+
+
+def promoted_once(phases: Sequence[Phase], direct: Sequence[str]) -> list[Phase]:
+    """
+    *phases* with each promotion told once: by the *direct* probes where they saw any, else by the system.
+
+    Both tell of the same promotion, a little apart, and must not be taken for two.
+    """
+    seen = any(phase.name == "promoted" and phase.source in direct for phase in phases)
+    return [phase for phase in phases if not seen or phase.name != "promoted" or phase.source in direct]
 
 
 def on_secondary(phases: Sequence[Phase], t0: Window, end: int) -> Bounds | None:

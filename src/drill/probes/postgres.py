@@ -26,6 +26,18 @@ _SERVER = "host(inet_server_addr()) || ':' || inet_server_port()"
 _WRITER = f"{_SERVER} || ' timeline ' || ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
 _WHO = f"CASE WHEN pg_is_in_recovery() THEN {_SERVER} || ' standby' ELSE {_WRITER} END"
 
+# An empty message in the write-ahead log is a write like any other, needs no table and leaves nothing behind.
+_TAKES_WRITES = (
+    "SELECT CASE WHEN pg_is_in_recovery() OR current_setting('transaction_read_only')::bool THEN 0 "
+    "ELSE (SELECT 1 FROM pg_logical_emit_message(true, 'drill', '')) END"
+)
+# Without any standby the maximum is NULL as well: the number of rows tells the one from the other.
+_LAG = "SELECT extract(epoch FROM max({}_lag)), count(*) FROM pg_stat_replication WHERE $1 IN ('', application_name)"
+_APPLIED = (
+    "SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), "
+    "pg_is_in_recovery()::int WHERE $1 IS NOT NULL"
+)
+
 # A pool that once grew must not keep a server's connections from others.
 _IDLE = 5
 
@@ -62,6 +74,26 @@ class PostgresProbe:
             "What a good answer is; without it, any answer.",
         ),
         Key("connection", Choice("fresh", "pooled"), "fresh (default): a new connection each time."),
+        Key(
+            "takes_writes",
+            boolean,
+            "true: instead of a query, try an empty write; value 1 when it was taken, 0 when the server is read-only.",
+        ),
+        Key(
+            "lag",
+            Table(
+                "lag",
+                Key(
+                    "stage",
+                    Choice("write", "flush", "replay", "applied"),
+                    "write, flush, replay: the primary's pg_stat_replication; applied: a standby's newest transaction, "
+                    "which ages while the primary is idle.",
+                    required=True,
+                ),
+                Key("standby", text, "The application_name of the one standby; without it, the furthest behind."),
+            ),
+            "Instead of a query, what the server says of replication lag, seconds; it corroborates and proves nothing.",
+        ),
         Key("served_by", boolean, "true: also ask who answered, and in which timeline; writes always do."),
         Key(
             "write",
@@ -80,6 +112,8 @@ class PostgresProbe:
         found = []
         if options.get("write") and (options.get("query") or options.get("expect")):
             found.append(Problem("a postgres probe either writes or asks a query, not both"))
+        elif sum(bool(options.get(key)) for key in ("query", "takes_writes", "lag", "write")) > 1:
+            found.append(Problem("a postgres probe does one of query, takes_writes, lag and write"))
         dsn = str(options.get("dsn") or "postgresql://")
         if "${" not in dsn and not dsn.startswith(("postgresql://", "postgres://")):
             found.append(Problem("dsn must begin with postgresql://"))
@@ -89,7 +123,8 @@ class PostgresProbe:
         options = probe.options
         self._hosts = _each_host(options["dsn"])
         self._share = probe.deadline / SECOND / len(self._hosts)
-        self._query = options.get("query") or "SELECT 1"
+        self._query = _TAKES_WRITES if options.get("takes_writes") else options.get("query") or "SELECT 1"
+        self._lag = options.get("lag")
         self._expect = options.get("expect") or {}
         self._asks_who = bool(options.get("served_by"))
         self._pooled = options.get("connection") == "pooled"
@@ -214,12 +249,23 @@ class PostgresProbe:
         return Answer(Outcome.OK, served_by=by, fate=Fate.ACKNOWLEDGED)
 
     async def _ask(self, connection: Any) -> Answer:
-        rows = await self._run(connection, self._query)
+        if self._lag:
+            stage = self._lag["stage"]
+            query = _APPLIED if stage == "applied" else _LAG.format(stage)
+            rows = await self._run(connection, query, self._lag.get("standby") or "")
+            if not rows[0][1]:
+                nobody = "it is no standby" if stage == "applied" else "no standby is connected"
+                return Answer(Outcome.FAILED, nobody, await self._who(connection))
+        else:
+            rows = await self._run(connection, self._query)
         value = rows[0][0] if rows and len(rows[0]) else None
-        by = (await self._run(connection, f"SELECT {_WHO}"))[0][0] if self._asks_who else None
+        by = await self._who(connection)
         lacking = _lacking(self._expect, rows, value)
         outcome = Outcome.FAILED if lacking else Outcome.OK
         return Answer(outcome, lacking, by, value=_number(value))
+
+    async def _who(self, connection: Any) -> str | None:
+        return (await self._run(connection, f"SELECT {_WHO}"))[0][0] if self._asks_who else None
 
     def _failed(self, error: Exception, fate: Fate | None) -> Answer:
         answer = failed(error, fate)

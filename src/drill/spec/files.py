@@ -122,6 +122,7 @@ class Files:
             options=options,
             writes="write" in options,
             store=fields["store"] or "",
+            shows=fields["shows"] or "",
             title=fields["title"] or "",
             file=self.relative(path),
         )

@@ -139,6 +139,12 @@ PROBE_KEYS = (
     Key("every", period, "Time between two requests; default rto/50, 50 ms to 1 s."),
     Key("deadline", period, "One limit over lookup, connect, TLS and answer; default rto/20, 100 ms to 1 s."),
     Key("store", name, "What it writes to: probes of one store show two servers that take writes at once."),
+    Key(
+        "shows",
+        Choice("promoted", "routed", "replication_lag"),
+        "What else its samples tell: promoted (value 1: its server takes writes), routed (who serves changes) or "
+        "replication_lag (value is an estimate in seconds).",
+    ),
 )
 
 
