@@ -264,6 +264,10 @@ class Probe(Value, frozen=True):
         store: What it writes to; probes of one store are compared to find two servers that
             acknowledge at once. "" is a store of its own.
 
+        shows: What else its samples tell: `promoted` (its value turns 1 when the server it asks takes
+            writes), `routed` (who serves changes), `replication_lag` (its value is an estimate in
+            seconds), or "" for nothing.
+
         file: Where it is written, relative to the project.
     """
 
@@ -274,6 +278,7 @@ class Probe(Value, frozen=True):
     options: dict[str, Any] = {}
     writes: bool = False
     store: str = ""
+    shows: str = ""
     title: str = ""
     file: str = ""
 
@@ -1205,6 +1210,42 @@ class LoadMeasure(Value, frozen=True):
         return next((phase for phase in self.phases if phase.name == name), None)
 
 
+class Estimate(Value, frozen=True):
+    """
+    What a system said of its own replication lag before the disaster: it corroborates a loss, it proves none.
+
+    Attributes:
+        source: Who answered, when the answer told.
+
+        value: The last reading known before the disaster, seconds; None when it had none (an idle
+            primary says NULL) or there was none.
+
+        sampled: When that reading was asked for and answered.
+
+        age: How old it was at the disaster.
+
+        error: Why there is no value.
+
+        highest: The largest value read before the disaster, seconds.
+
+        readings: How many answers came before the disaster; `empty` of them without a value.
+
+        failed: How many questions before the disaster got no good answer.
+    """
+
+    probe: str
+    of: str
+    source: str | None = None
+    value: float | None = None
+    sampled: Window | None = None
+    age: Bounds | None = None
+    error: str = ""
+    highest: float | None = None
+    readings: int = 0
+    empty: int = 0
+    failed: int = 0
+
+
 class Phase(Value, frozen=True):
     """
     A named instant of the run, with who told it.
@@ -1291,6 +1332,7 @@ class Measured(Value, frozen=True):
     suspended: bool = False
     per_probe: tuple[ProbeMeasure, ...] = ()
     ledgers: tuple[Ledger, ...] = ()
+    estimates: tuple[Estimate, ...] = ()
     phases: tuple[Phase, ...] = ()
 
     def probe(self, name: str) -> ProbeMeasure | None:
