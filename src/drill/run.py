@@ -72,7 +72,7 @@ async def run(
         EnvironmentFault: The run could not begin; nothing was broken.
     """
     stopping = _Signals()
-    with stopping, _one_at_a_time(drill.system, environment):
+    with stopping, _one_at_a_time(_under_test(drill, on), environment):
         async with _lab(drill, view, on, stopping) as lab:
             made = plan.make(drill, lab.endpoints if lab else {}, lab_folder=str(lab.folder) if lab else None)
             folder = reports / run_id(drill.name)
@@ -249,14 +249,30 @@ class _Signals:
             self.on_signal(f"stopped by a person ({number.name})")
 
 
+def _under_test(drill: Drill, on: Path | str | None) -> str | None:
+    """
+    What only one drill at a time may touch: the system, and on a shared lab that lab.
+
+    None for a lab of the run's own, which nobody else can touch.
+    """
+    if on is not None:
+        from drill import lab as labs
+
+        return f"{drill.system}@{labs.find(str(on)).folder.name}"
+    return None if drill.lab else drill.system
+
+
 @contextmanager
-def _one_at_a_time(system: str, environment: Mapping[str, str]) -> Iterator[None]:
+def _one_at_a_time(system: str | None, environment: Mapping[str, str]) -> Iterator[None]:
     """
     Hold the system's lock: one drill at a time per system on this machine.
 
     Raises:
         Refused: Another drill is at it.
     """
+    if system is None:
+        yield
+        return
     state = environment.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     path = Path(state) / "drill" / "locks" / f"{system}.lock"
     try:
