@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
-from drill.measure import measure, split_brain
+from drill.measure import measure
 from drill.model import (
     Completion,
     Condition,
@@ -23,12 +25,13 @@ from drill.model import (
     Reason,
     Restored,
     Result,
+    Sample,
     Step,
     StepEnded,
     StepKind,
     Verdict,
 )
-from drill.verdict import decide, faults_in_place, judge
+from drill.verdict import faults_in_place, judge
 from tests.measure.worlds import (
     AWAIT,
     INJECT,
@@ -94,15 +97,6 @@ def test_a_target_is_met_from_the_upper_and_missed_from_the_lower_bound(
 
     assert (found.judged[0].verdict, found.judged[0].reason) == (verdict, reason)
     assert (found.result.value, found.result.exit_code) == (verdict.value, exit_code)
-
-
-def test_an_overlap_of_two_primaries_is_missed_against_zero() -> None:
-    """Vector 10: both acknowledged for 284 to 286 ms."""
-    overlap = split_brain(
-        [window(10 * i, 10 * i + 1) for i in range(100)], [window(705 + 10 * i, 706 + 10 * i) for i in range(100)]
-    )
-
-    assert decide(overlap, 0) is Verdict.MISSED
 
 
 def test_verdicts_explain_themselves() -> None:
@@ -429,6 +423,79 @@ def test_holes_miss_integrity_without_being_asked() -> None:
     assert found.result is Result.MISSED
 
 
+OLD, NEW = "east/postgres-east/1", "west/postgres-west/2"
+
+
+def rivals(old: int, new: int, took: float = 1, by: str | None = NEW, **world: Any) -> Judgement:
+    """The old server acknowledges from 0 to *old* ms, the new one from *new* ms to 4 s; nothing is lost."""
+    ledger = [write(i, at, at + took, served_by=OLD) for i, at in enumerate(range(0, old + 1, 10))]
+    ledger += [write(1000 + i, at, at + took, served_by=by) for i, at in enumerate(range(new, 4000, 10))]
+    return data([each.id for each in ledger if each.id is not None], ledger=ledger, t0=window(950, 951), **world)
+
+
+def test_an_overlap_of_two_primaries_misses_integrity() -> None:
+    """Vector 10: the old one from 0 to 990 ms, the new one from 705 ms on; both for 284 to 286 ms."""
+    found = rivals(990, 705)
+
+    (integrity,) = found.judged
+    assert (integrity.verdict, integrity.reason) == (Verdict.MISSED, Reason.SPLIT_BRAIN)
+    assert said(integrity.explanation) == "two servers acknowledged writes at once, for 284–286 ms: split brain"
+    assert found.result is Result.MISSED
+
+
+def test_one_primary_after_the_other_is_one_recovery_point() -> None:
+    """The new one begins when the old one has answered for the last time."""
+    (integrity,) = rivals(990, 1005).judged
+
+    assert (integrity.verdict, integrity.reason) == (Verdict.MET, Reason.WITHIN_TARGET)
+
+
+def test_answers_that_cross_leave_integrity_open() -> None:
+    """The old one's last answer was under way when the new one's first write was sent."""
+    (integrity,) = rivals(990, 1010, took=50).judged
+
+    assert (integrity.verdict, integrity.reason) == (Verdict.INCONCLUSIVE, Reason.SPLIT_BRAIN)
+    assert said(integrity.explanation) == "two servers may have acknowledged writes at once, for ≤ 30 ms"
+
+
+def test_answers_of_nobody_leave_integrity_open() -> None:
+    """Half of them tell who acknowledged."""
+    untold = write(9000, 4000, 4001)
+    ledger = [write(i, 10 * i, 10 * i + 1, served_by=OLD) for i in range(100)]
+
+    (integrity,) = data([*range(100), 9000], ledger=[*ledger, untold], t0=window(950, 951)).judged
+
+    assert (integrity.verdict, integrity.reason) == (Verdict.INCONCLUSIVE, Reason.SPLIT_BRAIN)
+    assert integrity.explanation == "some answers do not tell who acknowledged: two servers may have at once"
+
+
+def test_an_overlap_without_an_upper_bound_is_one_all_the_same() -> None:
+    """What is proved stays proved when some answers do not tell."""
+    both = [write(i, 10 * i, 10 * i + 1, served_by=OLD if i % 2 else NEW) for i in range(200)]
+
+    (integrity,) = data([*range(200), 9000], ledger=[*both, write(9000, 4000, 4001)], t0=window(950, 951)).judged
+
+    assert (integrity.verdict, integrity.reason) == (Verdict.MISSED, Reason.SPLIT_BRAIN)
+    assert said(integrity.explanation) == "two servers acknowledged writes at once, for at least 1.98 s: split brain"
+
+
+def test_answers_that_never_tell_are_judged_by_their_holes() -> None:
+    """As where a load balancer hides who serves; the report says that split brain could not show."""
+    (integrity,) = rivals(990, 705, by=None).judged
+    plain = data(range(800)).judged[0]
+
+    assert (integrity.verdict, plain.verdict) == (Verdict.INCONCLUSIVE, Verdict.MET)
+
+
+def test_holes_are_named_before_an_overlap() -> None:
+    """Both miss it; the holes count."""
+    ledger = [write(i, 10 * i, 10 * i + 1, served_by=OLD if i % 2 else NEW) for i in range(200)]
+
+    (integrity,) = data([i for i in range(200) if i not in (50, 100)], ledger=ledger, t0=window(950, 951)).judged
+
+    assert (integrity.verdict, integrity.reason) == (Verdict.MISSED, Reason.HOLES)
+
+
 def test_a_ledger_that_is_only_observed_is_not_judged() -> None:
     """It is reported; nobody asked for its data."""
     found = data([], RTO_30S, reads=[], judge_ledger=False)
@@ -529,3 +596,72 @@ def test_an_undo_under_test_that_heals_is_met() -> None:
     )
 
     assert (found.verdict, found.bounds) == (Verdict.MET, bounds(7140, 7250))
+
+
+# --- what else may be asked for --------------------------------------------------------------------------------
+
+
+PROMOTED = mark("promoted", 4000, 4100)
+
+
+def test_time_without_redundancy_counts_from_the_promotion() -> None:
+    """Promoted at 4.0 to 4.1 s, the replica back at 8.0 s."""
+    world: dict[str, Any] = {
+        "samples": {"reads": grid(20_000, DOWN_5S)},
+        "redundancy": {"replica": grid(20_000, [(1000, 8000)])},
+        "objectives": [objective(Measure.UNPROTECTED, 4000)],
+    }
+    found = only(**world, more=[PROMOTED])
+    untold = only(**world)
+    never = only(**world | {"redundancy": {"replica": grid(20_000, [(1000, 20_100)])}}, more=[PROMOTED])
+
+    assert (found.bounds, found.verdict) == (bounds(3800, 4000), Verdict.MET)
+    assert (untold.bounds, untold.reason) == (None, Reason.NOT_MEASURED)
+    assert untold.explanation == "nothing told of a promotion, or no probe says whether replicas are back"
+    assert (never.bounds, never.verdict, never.reason) == (
+        bounds(15_900, None),
+        Verdict.MISSED,
+        Reason.NEVER_RECOVERED,
+    )
+
+
+def test_work_recovery_is_from_service_to_its_data_checked() -> None:
+    """Back between 8.99 and 9.1 s; the second of the first two readings that agree took from 22 to 22.01 s."""
+    asked = objective(Measure.WORK_RECOVERY, 14_000)
+    found = of(data(range(800), asked), Measure.WORK_RECOVERY)
+    unread = of(data(range(800), asked, reads=[]), Measure.WORK_RECOVERY)
+
+    assert (found.bounds, found.verdict) == (bounds(13_000, 13_110), Verdict.MET)
+    assert (unread.reason, unread.explanation) == (
+        Reason.NOT_MEASURED,
+        "service was not seen back, or no two readings of its data agreed",
+    )
+
+
+def hits(end: float, cold: Sequence[tuple[float, float]]) -> list[Sample]:
+    """A hit every 100 ms, a miss in each span of *cold*."""
+    return [
+        msgspec.structs.replace(each, outcome=Outcome.OK, value=float(each.outcome is Outcome.OK))
+        for each in grid(end, cold)
+    ]
+
+
+def test_a_cold_cache_is_judged_by_its_hit_ratio() -> None:
+    """Cold from 1 to 3 s, though service never went away; or for good; or never watched."""
+    world: dict[str, Any] = {
+        "samples": {"reads": grid(20_000)},
+        "objectives": [objective(Measure.COLD_CACHE, 2050)],
+    }
+    found = only(**world, cache={"cache": hits(20_000, [(1000, 3000)])})
+    never = only(**world, cache={"cache": hits(20_000, [(1000, 20_100)])})
+    blind = only(**world, cache={"cache": grid(20_000)})
+
+    assert (found.bounds, found.verdict) == (bounds(1940, 2050), Verdict.MET)
+    assert (never.verdict, never.explanation) == (
+        Verdict.MISSED,
+        "the hit ratio was not seen back, and staying so, before the run ended",
+    )
+    assert (blind.reason, blind.explanation) == (
+        Reason.NOT_MEASURED,
+        "no probe saw hits of the cache before the fault and went on watching it",
+    )

@@ -262,6 +262,9 @@ class _Case:
         return None
 
     def _not_watched(self) -> Cause | None:
+        if self.objective.measure is Measure.WORK_RECOVERY:
+            # It counts from a recovery that was seen to hold.
+            return None
         for probe in self._probes():
             if not probe.incidents and not probe.watched:
                 return Cause(

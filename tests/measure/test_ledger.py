@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from drill.measure import exposure, ledger, writes_of
+from drill.measure import Undone, exposure, ledger, writes_of
 from drill.model import SECOND, Bounds, Fate, Ledger, Sample, SurvivorRead, Window, WritesPlanned
 from tests.measure.worlds import MS, bounds, read, settled, window, write, writes
 
@@ -306,3 +306,103 @@ def test_before_a_later_action_writes_must_have_been_sent() -> None:
     silent = exposure(writes_of(samples).values(), samples, KILL, 5 * MS, later=[9000 * MS])
 
     assert (kept.enough, fell_behind.enough, silent.enough) == (True, False, False)
+
+
+# --- the way back ---------------------------------------------------------------------------------------------
+
+
+def returned(
+    survivors: Iterable[int],
+    before: Iterable[int] | None = None,
+    *,
+    back: float | None = 6000,
+    more: Sequence[Sample] = (),
+    until: float = 9000,
+) -> Ledger:
+    """
+    Writes 5 ms apart: 0 to 799 to the old server, 1200 on from 6 s on to the new one; the undo begins at 8 s.
+
+    *before* is what a reading at 7 s showed, *survivors* what two agreeing readings at the end do.
+    """
+    after = [write(i, 5 * i, 5 * i + 1, served_by="west") for i in range(1200, round(until / 5))]
+    reads = [] if before is None else [read(7000, before)]
+    return ledger(
+        "writes",
+        writes_of([*writes(800, served_by=lambda _: "east"), *after, *more]),
+        [*reads, *settled(20_000, survivors)],
+        KILL,
+        undo=Undone(window(8000, 8000), None if back is None else round(back * MS)),
+    )
+
+
+def test_what_was_written_after_recovery_and_is_gone_was_lost_by_the_way_back() -> None:
+    """Each loss has its own recovery point, 114 ms before the kill and 199 ms before the undo: the worse counts."""
+    told = returned([*range(780), *range(1200, 1560), *range(1600, 1800)])
+
+    assert told.failback_lost == tuple(range(1560, 1600))
+    assert len(told.lost) == 60
+    assert told.failback_rpo == bounds(8000 - 7801, 8000 - 7800)
+    assert told.rpo == told.failback_rpo
+    assert (told.lost_writes, told.failback_lost[0]) == (Bounds(60, 60), 1560)
+
+
+def test_the_faults_own_loss_may_be_the_worse_one() -> None:
+    """A second and a half before the kill, 50 ms before the undo."""
+    told = returned([*range(500), *range(1200, 1590), *range(1600, 1800)])
+
+    assert told.failback_rpo == bounds(8000 - 7951, 8000 - 7950)
+    assert told.rpo == bounds(1512, 1514)
+
+
+def test_a_gap_of_the_way_back_is_a_hole_on_the_server_that_served_then() -> None:
+    """West kept 1520 to 1599, acknowledged before the undo, although 1510 to 1519 are gone; later ones are new."""
+    told = returned([*range(780), *range(1200, 1510), *range(1520, 1800)])
+
+    assert told.holes == tuple(range(1520, 1600))
+
+
+def test_two_losses_that_each_end_at_a_recovery_point_leave_no_holes() -> None:
+    """A tail of east's and a tail of west's."""
+    assert returned([*range(780), *range(1200, 1760)]).holes == ()
+
+
+def test_a_write_seen_before_the_undo_was_lost_by_it() -> None:
+    """The service never went away, but a reading at 7 s held 790 to 799, which are gone after the undo."""
+    told = returned([*range(790), *range(1200, 1800)], range(800), back=None)
+
+    assert (told.failback_lost, len(told.lost)) == (tuple(range(790, 800)), 10)
+
+
+def test_without_a_reading_a_loss_of_a_service_that_never_went_is_the_faults() -> None:
+    """Nothing shows that those writes outlived the fault."""
+    told = returned([*range(790), *range(1200, 1800)], back=None)
+
+    assert (told.failback_lost, len(told.lost)) == ((), 10)
+
+
+def test_a_reading_begun_with_the_undo_does_not_tell_who_lost_it() -> None:
+    """It may show what the undo had already begun to remove."""
+    reads = [read(8000, range(800)), *settled(20_000, range(790))]
+    told = ledger("writes", writes_of(writes(800)), reads, KILL, undo=Undone(window(8000, 8000)))
+
+    assert (told.failback_lost, len(told.lost)) == ((), 10)
+
+
+def test_a_way_back_that_loses_nothing_has_the_age_of_its_newest_survivor() -> None:
+    """A write every 5 ms up to the undo at 8 s; one sent before and answered after does not count."""
+    told = returned([*range(800), *range(1200, 1800)])
+
+    assert (told.failback_lost, told.failback_rpo, told.rpo) == ((), bounds(0, 5), bounds(0, 19))
+
+
+def test_writes_that_nobody_read_twice_may_have_been_lost_by_the_way_back() -> None:
+    """Acknowledged at 19.9 s and not there when the first of the two readings began."""
+    told = returned([*range(800), *range(1200, 1800)], more=[write(5000, 20_001, 20_002)])
+
+    assert (told.unread, told.failback_rpo) == (1, bounds(0, 5))
+
+
+def test_without_an_undo_there_is_no_way_back() -> None:
+    """None, never 0."""
+    assert account(writes(800), range(800)).failback_rpo is None
+    assert ledger("writes", writes_of(writes(800)), [], KILL, undo=Undone(window(8000, 8000))).failback_rpo is None

@@ -149,6 +149,8 @@ class World:
 
         redundancy: By redundancy probe.
 
+        cache: By cache probe.
+
         ledger: Samples of the probe `writes`, with its readings in *reads*; judged or only observed.
 
         undo: When undoing began, or None.
@@ -158,6 +160,7 @@ class World:
 
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     redundancy: dict[str, list[Sample]] = field(default_factory=dict)
+    cache: dict[str, list[Sample]] = field(default_factory=dict)
     ledger: list[Sample] | None = None
     reads: list[SurvivorRead] = field(default_factory=list)
     judge_ledger: bool = True
@@ -179,12 +182,13 @@ class World:
 
     def plan(self) -> Plan:
         every = round(self.every * MS)
-        probes = [Probe(name=name, kind="tcp", every=every, deadline=every) for name in self.samples | self.redundancy]
+        seen = self.samples | self.redundancy | self.cache
+        probes = [Probe(name=name, kind="tcp", every=every, deadline=every) for name in seen]
         if self.ledger is not None:
             probes.append(
                 Probe(name="writes", kind="http", every=round(self.write_every * MS), deadline=every, writes=True)
             )
-        aside = {*self.redundancy, *(() if self.judge_ledger else ("writes",))}
+        aside = {*self.redundancy, *self.cache, *(() if self.judge_ledger else ("writes",))}
         return Plan(
             drill="a-drill",
             title="A drill",
@@ -194,13 +198,16 @@ class World:
             judged=tuple(probe.name for probe in probes if probe.name not in aside),
             observed=() if self.judge_ledger else ("writes",),
             redundancy=tuple(self.redundancy),
+            cache=tuple(self.cache),
             parameters=self.parameters,
             steps=tuple(self.steps),
             faults=(Fault(name="outage", engine="manual"),),
         )
 
     def history(self) -> History:
-        all_samples = self.samples | self.redundancy | ({"writes": self.ledger} if self.ledger is not None else {})
+        all_samples = (
+            self.samples | self.redundancy | self.cache | ({"writes": self.ledger} if self.ledger is not None else {})
+        )
         ends = [at.ended or at.planned for each in all_samples.values() for at in each]
         end = max([*ends, *(each.ended for each in self.reads), *(event.at for event in self.more), 0]) + MS
         begin = min([*(at.planned for each in all_samples.values() for at in each), 0])

@@ -51,6 +51,7 @@ from drill.model import (
 __all__ = [
     "Exposure",
     "Rule",
+    "Undone",
     "Write",
     "between",
     "combine",

@@ -238,7 +238,12 @@ def _settled(
         "phantom": _ids(id for id in unsent if id not in in_flight),
         "zombie": _ids(w.id for w in by_fate[Fate.REFUSED] if w.id in survivors),
         "stale": _ids(w.id for w in kept if w.ended <= first.until and w.id not in seen_first),
-        "holes": _ids({*holes(first_lost, acknowledged, survivors, t0), *holes(again, acknowledged, survivors, t0)}),
+        "holes": _ids(
+            {
+                *holes(first_lost, acknowledged, survivors, t0),
+                *holes(again, acknowledged, survivors, None if undo is None else undo.began),
+            }
+        ),
         "failback_lost": _ids(w.id for w in again),
         "duplicates": len(found) - len(survivors),
         "unread": len(unread),

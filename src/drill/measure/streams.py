@@ -106,7 +106,9 @@ def _that_show(history: History, what: str) -> list[Probe]:
 
 def _decided(history: History, probe: Probe) -> list[Sample]:
     """Its ok and failed samples by the instant they were sent."""
-    decided = [each for each in history.samples(probe.name) if each.outcome is not Outcome.UNKNOWN and each.sent]
+    decided = [
+        each for each in history.samples(probe.name) if each.outcome is not Outcome.UNKNOWN and each.sent is not None
+    ]
     return sorted(decided, key=lambda sample: sample.sent or 0)
 
 
