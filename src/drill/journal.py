@@ -14,8 +14,9 @@ import hashlib
 import os
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -115,11 +116,11 @@ class Journal:
         os.close(fd)
 
     def _resume(self) -> None:
-        raw = self.path.read_bytes()
         whole = 0
-        for line, _ in _lines(raw, self.path):
-            whole += len(line)
-            self._previous = hashlib.sha256(line).hexdigest()
+        with _opened(self.path) as file:
+            for line, _ in _lines(file, self.path):
+                whole += len(line)
+                self._previous = hashlib.sha256(line).hexdigest()
         os.truncate(self._fd, whole)
         os.lseek(self._fd, 0, os.SEEK_END)
 
@@ -146,14 +147,15 @@ def replay(folder: Path) -> History:
         EnvironmentFault: There is no journal, or a line other than a torn last one is damaged or was edited.
     """
     path = folder / NAME
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise EnvironmentFault(f"the journal {path} cannot be read: {error.strerror}") from error
-    lines = list(_lines(raw, path))
-    if not lines or not isinstance(lines[0][1], Began):
+    events: list[AnyEvent] = []
+    newest = b""
+    with _opened(path) as file:
+        for line, event in _lines(file, path):
+            events.append(event)
+            newest = line
+    if not events or not isinstance(events[0], Began):
         raise EnvironmentFault(f"the journal {path} does not begin with a run")
-    return History(tuple(event for _, event in lines), hashlib.sha256(lines[-1][0]).hexdigest())
+    return History(tuple(events), hashlib.sha256(newest).hexdigest())
 
 
 def salvage(folder: Path) -> tuple[History, str | None]:
@@ -166,16 +168,13 @@ def salvage(folder: Path) -> tuple[History, str | None]:
         EnvironmentFault: There is no journal.
     """
     path = folder / NAME
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise EnvironmentFault(f"the journal {path} cannot be read: {error.strerror}") from error
     events: list[AnyEvent] = []
-    try:
-        for _, event in _lines(raw, path):
-            events.append(event)
-    except EnvironmentFault as error:
-        return History(tuple(events)), str(error)
+    with _opened(path) as file:
+        try:
+            for _, event in _lines(file, path):
+                events.append(event)
+        except EnvironmentFault as error:
+            return History(tuple(events)), str(error)
     return History(tuple(events)), None
 
 
@@ -192,14 +191,22 @@ def last_event(folder: Path) -> AnyEvent | None:
     return None if isinstance(event, str) else event
 
 
-def _lines(raw: bytes, path: Path) -> Iterator[tuple[bytes, AnyEvent]]:
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise EnvironmentFault(f"the journal {path} cannot be read: {error.strerror}") from error
+
+
+def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[bytes, AnyEvent]]:
     """Every whole line with its event, checked."""
     previous = GENESIS
-    lines = raw.split(b"\n")
-    lines.pop()  # what stands after the last newline is what a crash tore
-    for number, line in enumerate(lines, 1):
-        whole = line + b"\n"
-        event = _decode(line, previous)
+    for number, whole in enumerate(file, 1):
+        if not whole.endswith(b"\n"):
+            return  # what stands after the last newline is what a crash tore
+        event = _decode(whole[:-1], previous)
         if isinstance(event, str):
             raise EnvironmentFault(f"{path}:{number}:1: this journal line is damaged: {event}")
         previous = hashlib.sha256(whole).hexdigest()

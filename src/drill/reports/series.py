@@ -119,44 +119,65 @@ def moment(sample: Sample) -> int:
 def ribbon(samples: Sequence[Sample], probe: Probe, slow_above_s: float | None, on: Axis) -> dict[str, list[Stretch]]:
     """The stretches in which a probe's samples were ok, slow, failed and unknown; they may overlap by a column."""
     limit = math.inf if slow_above_s is None else slow_above_s * SECOND
-    states: dict[str, set[int]] = {"ok": set(), "slow": set(), "failed": set(), "unknown": set()}
-    width = (on.last - on.first) / COLUMNS
+    states = {"ok": _Columns(on), "slow": _Columns(on), "failed": _Columns(on), "unknown": _Columns(on)}
     ordered = sorted(samples, key=moment)
-    for n, sample in enumerate(ordered):
-        begins = moment(sample)
-        # A sample speaks for the time until the next one; where that is missing, for three periods at most.
-        following = moment(ordered[n + 1]) if n + 1 < len(ordered) else begins + probe.every
-        ends = min(following, begins + 3 * probe.every)
-        first = math.floor((on.at(begins) - on.first) / width)
-        last = max(first, math.ceil((on.at(ends) - on.first) / width) - 1)
+    begins = [moment(sample) for sample in ordered]
+    # A sample speaks for the time until the next one; where that is missing, for three periods at most.
+    longest = 3 * probe.every
+    following = [*begins[1:], begins[-1] + probe.every] if begins else []
+    for sample, since, until in zip(ordered, begins, following, strict=True):
         state = sample.outcome.value
+        until = min(until, since + longest)
         if sample.outcome is Outcome.OK and sample.ended is not None and sample.ended - sample.planned > limit:
-            states["ok"].update(range(first, last + 1))
+            states["ok"].mark(since, until)
             state = "slow"
-        states[state].update(range(max(first, 0), min(last, COLUMNS - 1) + 1))
-    return {state: list(_stretches(columns, width, on)) for state, columns in states.items()}
+        states[state].mark(since, until)
+    return {state: columns.stretches() for state, columns in states.items()}
 
 
-def _stretches(columns: Iterable[int], width: float, on: Axis) -> Iterable[Stretch]:
-    first = last = None
-    for column in sorted(columns):
-        if last is not None and column == last + 1:
-            last = column
-            continue
-        if first is not None and last is not None:
-            yield Stretch(on.first + first * width, on.first + (last + 1) * width)
-        first = last = column
-    if first is not None and last is not None:
-        yield Stretch(on.first + first * width, on.first + (last + 1) * width)
+class _Columns:
+    """Half pixels of a plot: which of them something holds in."""
+
+    def __init__(self, on: Axis) -> None:
+        self._on = on
+        self._width = (on.last - on.first) / COLUMNS
+        # In nanoseconds, because there are millions of samples to place.
+        self._first = on.zero + on.first * SECOND
+        self._each = self._width * SECOND
+        self._marked = bytearray(COLUMNS)
+        self._newest = -1
+
+    def mark(self, since: int, until: int) -> None:
+        """It held from one instant to another; at least one column is marked."""
+        first = int((since - self._first) // self._each)
+        last = max(first, math.ceil((until - self._first) / self._each) - 1)
+        if first == last == self._newest:
+            return
+        self._newest = last
+        first, last = max(first, 0), min(last, COLUMNS - 1)
+        if first <= last:
+            self._marked[first : last + 1] = b"\1" * (last + 1 - first)
+
+    def stretches(self) -> list[Stretch]:
+        """What is marked, as seconds."""
+        found = []
+        last = 0
+        while (first := self._marked.find(1, last)) >= 0:
+            last = self._marked.find(0, first)
+            last = COLUMNS if last < 0 else last
+            found.append(Stretch(self._on.first + first * self._width, self._on.first + last * self._width))
+        return found
 
 
 def latency(samples: Sequence[Sample], probe: Probe, on: Axis) -> list[Quantiles]:
     """How long good answers took over time, from when they were planned for."""
     width = max((on.last - on.first) / BINS, 2 * probe.every / SECOND)
     bins: dict[int, list[int]] = {}
+    first, each = on.zero + on.first * SECOND, width * SECOND
     for sample in samples:
         if sample.outcome is Outcome.OK and sample.ended is not None:
-            bins.setdefault(int((on.at(sample.planned) - on.first) / width), []).append(sample.ended - sample.planned)
+            planned = sample.planned
+            bins.setdefault(int((planned - first) / each), []).append(sample.ended - planned)
     found: list[Quantiles] = []
     segment, previous = 0, None
     for number in sorted(bins):
@@ -175,17 +196,18 @@ def latency(samples: Sequence[Sample], probe: Probe, on: Axis) -> list[Quantiles
 
 def served(history: History, on: Axis) -> dict[str, list[Stretch]]:
     """Who answered the judged probes, and when; empty when no answer tells."""
-    width = (on.last - on.first) / COLUMNS
-    columns: dict[str, set[int]] = {}
+    columns: dict[str, _Columns] = {}
     for name in history.plan.judged:
         every = history.plan.probe(name).every
         for sample in history.samples(name):
-            if sample.served_by is None or sample.outcome is not Outcome.OK:
+            server = sample.served_by
+            if server is None or sample.outcome is not Outcome.OK:
                 continue
-            first = math.floor((on.at(moment(sample)) - on.first) / width)
-            last = math.ceil((on.at(moment(sample) + every) - on.first) / width)
-            columns.setdefault(sample.served_by, set()).update(range(max(first, 0), min(last, COLUMNS)))
-    return {server: list(_stretches(found, width, on)) for server, found in sorted(columns.items())}
+            if server not in columns:
+                columns[server] = _Columns(on)
+            since = moment(sample)
+            columns[server].mark(since, since + every)
+    return {server: found.stretches() for server, found in sorted(columns.items())}
 
 
 def writes(history: History, ledger: Ledger, on: Axis) -> list[Write]:
