@@ -20,7 +20,8 @@ from drill.model import (
     SurvivorRead,
     Survivors,
 )
-from drill.record import Artifact, BoundsS, FaultRecord, Instant, StepRecord
+from drill.record import Artifact, BoundsS, FaultRecord, Instant, Record, StepRecord
+from drill.reports.html import HtmlFormat
 from tests.reports import worlds
 from tests.reports.worlds import Story, region_failover, the_run
 
@@ -310,3 +311,103 @@ def test_a_failed_read_of_survivors_is_not_an_empty_store() -> None:
 
     assert record.measured.lost_writes.lower is None or record.ledger[0].lost is None
     assert record.result != "met"
+
+
+def lagging(value: float | None) -> History:
+    """The usual run, in which the observed probe tells replication lag: *value* seconds each time."""
+    history = region_failover()
+    plan = history.plan
+    probes = tuple(
+        msgspec.structs.replace(probe, shows="replication_lag") if probe.name == "sessions" else probe
+        for probe in plan.probes
+    )
+    began = msgspec.structs.replace(history.began, plan=msgspec.structs.replace(plan, probes=probes))
+    events = [
+        msgspec.structs.replace(
+            event,
+            samples=tuple(msgspec.structs.replace(each, value=value, served_by="east") for each in event.samples),
+        )
+        if isinstance(event, Samples) and event.probe == "sessions"
+        else event
+        for event in history.events[1:]
+    ]
+    return History((began, *events))
+
+
+def test_lag_stands_beside_the_loss_and_not_in_its_place() -> None:
+    """The last reading before the fault with its age; the measured loss is the same with it and without."""
+    record = assemble(lagging(0.0015))
+    (estimate,) = record.estimates
+
+    assert (estimate.probe, estimate.of, estimate.source) == ("sessions", "replication_lag", "east")
+    assert (estimate.value_s, estimate.error, estimate.highest_s, estimate.empty) == (0.0015, None, 0.0015, 0)
+    assert estimate.sampled_at is not None
+    assert estimate.age.lower_s is not None
+    assert 0 < estimate.age.lower_s < 0.2
+    assert record.measured.rpo == assemble(region_failover()).measured.rpo
+
+
+def test_lag_that_was_not_told_is_null() -> None:
+    """An idle primary tells no lag; the record says null and why, never 0."""
+    (estimate,) = assemble(lagging(None)).estimates
+
+    assert (estimate.value_s, estimate.error, estimate.highest_s) == (None, "the system gave no value", None)
+    assert estimate.readings == estimate.empty > 0
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.0015, "1.5 ms"), (None, "nothing: the system gave no value")], ids=["told", "not told"]
+)
+def test_the_page_shows_lag_beside_the_loss(value: float | None, said: str) -> None:
+    """A small table says what the system told of itself and what was measured."""
+    history = lagging(value)
+    page = HtmlFormat().render(assemble(history), history).decode().replace("\u00a0", " ")
+    table = page.partition("What replication lag said, beside what was measured")[2].partition("</table>")[0]
+
+    assert said in table
+    assert "What replication lag said" not in HtmlFormat().render(*_plain()).decode()
+
+
+def _plain() -> tuple[Record, History]:
+    history = region_failover()
+    return assemble(history), history
+
+
+def test_failing_back_has_its_own_figures() -> None:
+    """The story's undo at 45 s costs a blip from 47.0 to 47.6 s, and no write."""
+    found = the_run("missed").record.measured.failback
+
+    assert (found.outage.lower_s, found.outage.upper_s) != (None, None)
+    assert found.rto.lower_s is not None
+    assert 2.0 < found.rto.lower_s < 2.7
+    assert (found.lost_writes.lower, found.lost_writes.upper) == (0, 0)
+    assert found.rpo.lower_s == 0
+    assert (found.rpo.upper_s or 9) < 0.1
+
+
+def test_what_nobody_asked_for_is_null_with_its_reason() -> None:
+    """No commit rate, no cache; and this story's answers name no epoch."""
+    record = the_run("missed").record
+
+    assert record.measured.production_loss.reason == "the drill states no commit_rate"
+    assert record.measured.cold_cache.reason == "no probe of a cache is named"
+    assert (record.measured.origin_amplification.value, record.measured.origin_amplification.reason) == (
+        None,
+        "no probe of a cache is named",
+    )
+    assert record.split_brain.lower_s is None
+    assert record.split_brain.reason == "no answer to a write names its server and epoch"
+    assert [(store.name, store.judged) for store in record.split_brain.stores] == [("orders-writes", True)]
+
+
+def test_a_loss_at_productions_commit_rate_is_rounded_outwards() -> None:
+    """The loss as time, times 250 commits per second."""
+    history = region_failover()
+    began, *rest = history.events
+    plan = msgspec.structs.replace(history.plan, commit_rate=250.0)
+    found = assemble(History((msgspec.structs.replace(began, plan=plan), *rest))).measured
+
+    assert found.rpo.lower_s is not None
+    assert found.rpo.upper_s is not None
+    assert found.production_loss.lower == int(found.rpo.lower_s * 250)
+    assert found.production_loss.upper == -int(-found.rpo.upper_s * 250 // 1)
