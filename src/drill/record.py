@@ -259,6 +259,31 @@ class LedgerRecord(Field, frozen=True):
     reason: str | None = None
 
 
+class EstimateRecord(Field, frozen=True):
+    """
+    What the system said of its own replication lag; it corroborates the measured loss and proves none.
+
+    Attributes:
+        value_s: The last reading known at the disaster; null with an *error* when it had none.
+
+        age: How old that reading was at the disaster.
+
+        readings: Answers before the disaster, *empty* of them without a value; *failed* got no good answer.
+    """
+
+    probe: str
+    of: str
+    source: str | None
+    value_s: float | None
+    sampled_at: Instant | None
+    age: BoundsS
+    error: str | None
+    highest_s: float | None
+    readings: int
+    empty: int
+    failed: int
+
+
 class Artifact(Field, frozen=True):
     path: str
     sha256: str
@@ -296,6 +321,7 @@ class Record(Field, frozen=True):
     steps: list[StepRecord]
     probes: list[ProbeRecord]
     ledger: list[LedgerRecord]
+    estimates: list[EstimateRecord]
     baseline: dict[str, Any]
     guards: list[str]
     notes: list[str]

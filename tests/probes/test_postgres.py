@@ -211,3 +211,68 @@ async def test_a_ledger_that_cannot_be_made_is_told_without_the_password() -> No
         await ask(PostgresProbe, 1, dsn=dsn, write=LEDGER)
 
     assert str(refused.value) == "the table ledger cannot be created: connection refused"
+
+
+async def test_whether_a_server_takes_writes_is_tried(server: Postgres, tmp_path: Path) -> None:
+    """An empty write is taken by the primary, and by the standby once it is promoted; a read-only session has none."""
+    read_only = "&options=-c%20default_transaction_read_only%3Don"
+    with replica(server, tmp_path, "west") as standby:
+        tries = {"takes_writes": True, "served_by": True}
+        primary = await ask(PostgresProbe, dsn=server.dsn, **tries)
+        begun = server.sql("SELECT pg_current_wal_lsn()")
+        refused = await ask(PostgresProbe, dsn=server.dsn + read_only, **tries)
+        before = await ask(PostgresProbe, dsn=standby.dsn, **tries)
+        standby.sql("SELECT pg_promote()")
+        after = await ask(PostgresProbe, dsn=standby.dsn, **tries, expect={"value": 1})
+        await ask(PostgresProbe, dsn=server.dsn, **tries)
+        written = server.sql(f"SELECT pg_current_wal_lsn() - '{begun}'")
+
+    assert primary == Answer(Outcome.OK, served_by=f"127.0.0.1:{server.port} timeline 1", value=1)
+    assert (refused.outcome, refused.value) == (Outcome.OK, 0)
+    assert before == Answer(Outcome.OK, served_by=f"127.0.0.1:{standby.port} standby", value=0)
+    assert after == Answer(Outcome.OK, served_by=f"127.0.0.1:{standby.port} timeline 2", value=1)
+    assert float(written) > 0
+
+
+async def test_lag_that_nobody_tells_is_nothing(server: Postgres, tmp_path: Path) -> None:
+    """Without a standby there is no lag, an idle one tells none, a busy one a number; never 0 in its place."""
+    alone = await ask(PostgresProbe, dsn=server.dsn, lag={"stage": "replay"})
+    no_standby = await ask(PostgresProbe, dsn=server.dsn, lag={"stage": "applied"})
+    with replica(server, tmp_path, "west") as standby:
+        streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+        while await asyncio.to_thread(server.sql, streaming) != "1":
+            continue
+        # How soon an idle standby's lag turns NULL.
+        standby.sql("ALTER SYSTEM SET wal_receiver_status_interval = '1s'")
+        standby.sql("SELECT pg_reload_conf()")
+        server.sql("CREATE TABLE IF NOT EXISTS busy (id bigint)")
+        by_stage = {}
+        for stage in ("write", "flush", "replay"):
+            told = Answer(Outcome.OK)
+            while told.value is None:
+                server.sql("INSERT INTO busy VALUES (1)")
+                told = await ask(PostgresProbe, dsn=server.dsn, lag={"stage": stage, "standby": "west"})
+            by_stage[stage] = told
+        other = await ask(PostgresProbe, dsn=server.dsn, lag={"stage": "replay", "standby": "north"})
+        applied = await ask(PostgresProbe, dsn=standby.dsn, lag={"stage": "applied"}, served_by=True)
+        idle = "SELECT replay_lag IS NULL FROM pg_stat_replication"
+        while await asyncio.to_thread(server.sql, idle) != "t":
+            continue
+        null = await ask(PostgresProbe, dsn=server.dsn, lag={"stage": "replay"})
+
+    assert alone == other == Answer(Outcome.FAILED, "no standby is connected")
+    assert no_standby == Answer(Outcome.FAILED, "it is no standby")
+    assert all(0 < (told.value or 0) < 30 for told in by_stage.values()), by_stage
+    assert (applied.outcome, applied.served_by) == (Outcome.OK, f"127.0.0.1:{standby.port} standby")
+    assert (applied.value or 0) > 0
+    assert null == Answer(Outcome.OK, value=None)
+
+
+@pytest.mark.parametrize(
+    "options", [{"query": "SELECT 1", "lag": {"stage": "replay"}}, {"takes_writes": True, "write": LEDGER}]
+)
+def test_a_probe_does_one_thing(options: dict) -> None:
+    """Query, write, lag and trying to write exclude each other."""
+    (problem,) = PostgresProbe.check({"dsn": "postgresql://host/db", **options})
+
+    assert problem.message == "a postgres probe does one of query, takes_writes, lag and write"

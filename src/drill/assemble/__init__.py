@@ -13,7 +13,7 @@ from typing import Any
 from drill import limits, wording
 from drill.assemble.deeds import activities, fault_record, instructions, steps
 from drill.assemble.probes import baseline, probe_record
-from drill.assemble.results import ledger_record, measured_record, objective_record, split_brain_record
+from drill.assemble.results import estimate_record, ledger_record, measured_record, objective_record, split_brain_record
 from drill.assemble.units import Since, seconds, utc
 from drill.measure import measure
 from drill.model import Guard, History, Judgement, Measured, Note, Usual
@@ -77,6 +77,7 @@ def compose(
         steps=steps(history, since),
         probes=[probe_record(history, probe) for probe in plan.probes],
         ledger=[ledger_record(ledger, plan.probe(ledger.probe)) for ledger in measured.ledgers],
+        estimates=[estimate_record(estimate, since) for estimate in measured.estimates],
         baseline=baseline(history, measured),
         guards=[_guard(guard) for guard in plan.guards],
         notes=[note.text for note in history.of(Note)],

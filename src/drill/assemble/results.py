@@ -7,9 +7,22 @@ from typing import Any
 
 from drill import limits, wording
 from drill.assemble.units import Since, counted, maybe_seconds, seconds, share, span
-from drill.model import SECOND, Bounds, History, Incident, Judged, Ledger, Measure, Measured, Probe, ProbeMeasure
+from drill.model import (
+    SECOND,
+    Bounds,
+    Estimate,
+    History,
+    Incident,
+    Judged,
+    Ledger,
+    Measure,
+    Measured,
+    Probe,
+    ProbeMeasure,
+)
 from drill.record import (
     CountBounds,
+    EstimateRecord,
     Factor,
     FailbackRecord,
     IncidentRecord,
@@ -190,4 +203,21 @@ def ledger_record(ledger: Ledger, probe: Probe) -> LedgerRecord:
         resolution_s=maybe_seconds(ledger.resolution),
         settled=ledger.settled,
         reason=None if settled else why,
+    )
+
+
+def estimate_record(estimate: Estimate, since: Since) -> EstimateRecord:
+    sampled = estimate.sampled
+    return EstimateRecord(
+        probe=estimate.probe,
+        of=estimate.of,
+        source=estimate.source,
+        value_s=estimate.value,
+        sampled_at=since.instant(sampled.lower, sampled.upper) if sampled else None,
+        age=span(estimate.age, "nothing was read before the disaster"),
+        error=estimate.error or None,
+        highest_s=estimate.highest,
+        readings=estimate.readings,
+        empty=estimate.empty,
+        failed=estimate.failed,
     )

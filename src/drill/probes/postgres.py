@@ -32,10 +32,12 @@ _TAKES_WRITES = (
     "ELSE (SELECT 1 FROM pg_logical_emit_message(true, 'drill', '')) END"
 )
 # Without any standby the maximum is NULL as well: the number of rows tells the one from the other.
-_LAG = "SELECT extract(epoch FROM max({}_lag)), count(*) FROM pg_stat_replication WHERE $1 IN ('', application_name)"
+_LAG = (
+    "SELECT extract(epoch FROM max({}_lag)), count(*) FROM pg_stat_replication WHERE $1::text IN ('', application_name)"
+)
 _APPLIED = (
     "SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), "
-    "pg_is_in_recovery()::int WHERE $1 IS NOT NULL"
+    "pg_is_in_recovery()::int WHERE $1::text IS NOT NULL"
 )
 
 # A pool that once grew must not keep a server's connections from others.
@@ -181,7 +183,8 @@ class PostgresProbe:
                 answer = await (self._ask(connection) if id is None else self._insert(connection, id))
             except self._errors as error:
                 return self._failed(error, None if id is None else _fate(error))
-            good = True
+            # A server that answers, but not as it should (a demoted one above all), is looked for anew.
+            good = answer.outcome is Outcome.OK
             return answer
         finally:
             if connection is not None:
