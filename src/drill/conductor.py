@@ -26,12 +26,16 @@ from drill.model import (
     Began,
     Completion,
     Condition,
+    Delayed,
     Ended,
     Fault,
     Injected,
     InjectFailed,
+    LoadBegan,
+    LoadEnded,
     Mark,
     Note,
+    Observed,
     Plan,
     Prepared,
     Sample,
@@ -42,6 +46,7 @@ from drill.model import (
     StepKind,
     SurvivorRead,
     Survivors,
+    Traffic,
     Undo,
     Window,
     WritesPlanned,
@@ -72,6 +77,16 @@ class Marks(Protocol):
         """Everything reported since an instant: name, lower, upper, source, text."""
 
 
+class Sends(Protocol):
+    """Whoever sends the drill's load."""
+
+    async def start(self, sink: Callable[[LoadBegan | Traffic | LoadEnded], None]) -> None:
+        """Begin, and tell *sink* what is done until `stop`; raises Refused when it cannot begin."""
+
+    async def stop(self) -> None:
+        """End it; nothing of it is left when this returns."""
+
+
 class Conductor:
     """
     One run of one plan.
@@ -90,8 +105,11 @@ class Conductor:
         probers: Mapping[str, Prober],
         scrub: Scrubber,
         marks: Marks | None = None,
+        load: Sends | None = None,
+        cycle: int | None = None,
         rng: random.Random | None = None,
     ) -> None:
+        """Before its first fault the run waits for a random share of *cycle*, nanoseconds."""
         self.plan = plan
         self.samplers: dict[str, Sampler] = {}
         self._journal = journal
@@ -100,6 +118,8 @@ class Conductor:
         self._probers = probers
         self._scrub = scrub
         self._marks = marks
+        self._load = load
+        self._cycle = cycle
         # Jitter of the probes; nothing secret.
         self._rng = rng or random.Random()  # noqa: S311
         self._stop: asyncio.Future[Stopped] | None = None
@@ -143,6 +163,9 @@ class Conductor:
         tasks: list[asyncio.Task[None]] = []
         try:
             try:
+                if self._load:
+                    # Under load before anything is measured: the baseline is one with it.
+                    await self._until_stopped(self._load.start(self._tell))
                 tasks = await self._start_sampling(anchor.wall)
                 await self._until_stopped(self._steps())
             except Refused as refusal:
@@ -204,6 +227,13 @@ class Conductor:
             tasks.append(task)
         return tasks
 
+    def _tell(self, event: LoadBegan | Traffic | LoadEnded) -> None:
+        """Take down what the load did."""
+        try:
+            self._journal.append(event)
+        except EnvironmentFault as error:
+            self.stop(str(error), "crash")
+
     def _sampler_ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error:
@@ -251,7 +281,10 @@ class Conductor:
 
     async def _steps(self) -> None:
         baseline = True
+        first = next((n for n, step in enumerate(self.plan.steps) if step.kind is StepKind.INJECT), None)
         for n, step in enumerate(self.plan.steps):
+            if n == first:
+                await self._delay()
             self._journal.append(StepBegan(at=self._clock.now(), n=n))
             done, reason = False, "cut short"
             try:
@@ -286,6 +319,13 @@ class Conductor:
                 raise EnvironmentFault(f"{step.fault} could not be undone")
             return True, ""
         return await self._await(step)
+
+    async def _delay(self) -> None:
+        """Let the fault fall anywhere in the system's longest cycle, not always at the same moment of it."""
+        if self._cycle is not None:
+            delay = int(self._rng.random() * self._cycle)
+            self._journal.append(Delayed(at=self._clock.now(), delay=delay, cycle=self._cycle))
+            await asyncio.sleep(delay / SECOND)
 
     async def _try_survivors(self) -> None:
         """Read every ledger back once while all is well: a ledger that cannot be read measures nothing."""
@@ -383,6 +423,8 @@ class Conductor:
         if self._watch.fault is not None and left:
             steps.append(self._await_failback)
         steps.append(lambda: self._stop_sampling(tasks))
+        if self._load:
+            steps.append(self._load.stop)
         if self._watch.fault is not None:
             # Once more with the writers at rest, so that no write is left unread.
             steps.append(lambda: self._settle(judged=False))
@@ -439,6 +481,9 @@ class Conductor:
                     text=mark.get("text", ""),
                 )
             )
+        tells = tuple(getattr(self._marks, "tells", ()))
+        if tells:
+            self._journal.append(Observed(at=self._clock.now(), source="lab", tells=tells))
 
 
 async def _unhurt(work: Coroutine[Any, Any, None]) -> None:

@@ -252,7 +252,10 @@ def _not_tested(history: History, measured: Measured, judgement: Judgement) -> I
         )
     if measured.cold_cache is not None and measured.cold_cache.lower:
         yield "When the cache was warm again is an estimate: a share of requests has no sharp edges."
-    if measured.t0 is not None and plan.parameters.minimum_capacity is None:
+    if measured.load is not None:
+        yield from (f"The load: {why}." for why in measured.load.short)
+    capacity = any(each.objective.measure is Measure.CAPACITY for each in judgement.judged)
+    if measured.t0 is not None and plan.parameters.minimum_capacity is None and not capacity:
         yield "Capacity after recovery was not tested: no minimum_capacity is set."
     if not any(step.kind is StepKind.AWAIT and step.condition for step in plan.steps) and measured.t0 is not None:
         yield "The drill does not wait for recovery, so a late one may lie outside it."

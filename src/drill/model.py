@@ -335,6 +335,8 @@ class Usual(Value, frozen=True):
     at_least: int | None = None
     at_most: int | None = None
     loss: int | None = None
+
+
 class LoadStep(Value, frozen=True):
     """
     One stretch of a drill's load.
@@ -960,6 +962,8 @@ class Reason(Enum):
     SPLIT_BRAIN = "split_brain"
     LOAD_SHORT = "load_short"
     TOO_FEW_SAMPLES = "too_few_samples"
+    NOT_DETECTED = "not_detected"
+    NO_GOOD_ANSWER = "no_good_answer"
     HYPOTHESIS_FAILED = "hypothesis_failed"
     NOT_EXECUTED = "not_executed"
     NOT_MEASURED = "not_measured"
@@ -1170,6 +1174,8 @@ class LoadPhase(Value, frozen=True):
 
         users: User seconds that were asked for; None for a rate.
 
+        ran: User seconds that were run.
+
         sent, ok, failed: Requests.
 
         missing: Seconds (of one process) that nobody reported.
@@ -1182,6 +1188,7 @@ class LoadPhase(Value, frozen=True):
     end: int
     wanted: float | None
     users: int | None
+    ran: int
     sent: int
     ok: int
     failed: int

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from drill.model import SECOND, Drill, Plan, StepKind
+from drill.model import SECOND, Drill, Load, Plan, StepKind
 from drill.spec import references
 
 
@@ -32,6 +32,8 @@ def make(drill: Drill, endpoints: Mapping[str, str], *, lab_folder: str | None =
         judged=drill.judged,
         observed=drill.observed,
         redundancy=drill.redundancy,
+        detection=drill.detection,
+        load=None if drill.load is None else _load(drill.load, values),
         cache=drill.cache,
         usual=drill.usual,
         commit_rate=drill.commit_rate,
@@ -47,6 +49,25 @@ def make(drill: Drill, endpoints: Mapping[str, str], *, lab_folder: str | None =
         files=drill.files,
     )
     return msgspec.structs.replace(plan, digest=digest(plan))
+
+
+def _load(load: Load, values: Mapping[str, str]) -> Load:
+    """A load with its references filled in, like a probe's."""
+    return msgspec.structs.replace(
+        load,
+        request=references.fill(load.request, values.get),
+        environment=references.fill(load.environment, values.get),
+    )
+
+
+def demands(load: Load) -> list[str]:
+    """What a load asks for, step by step, in words."""
+    said = []
+    for n, step in enumerate(load.steps):
+        what = f"{step.rate:g} requests per second" if step.rate is not None else f"{step.users} users"
+        last = n == len(load.steps) - 1 or step.lasts is None
+        said.append(what if last else f"{what} for {(step.lasts or 0) / SECOND:g} s")
+    return said or ["what the script says"]
 
 
 def digest(plan: Plan) -> str:
@@ -96,6 +117,13 @@ def outline(plan: Plan, describe: Mapping[str, Sequence[str]]) -> dict[str, Any]
             }
             for probe in plan.probes
         ],
+        "load": None
+        if plan.load is None
+        else {
+            "tool": plan.load.tool,
+            "sends": plan.load.script or plan.load.request.get("url"),
+            "steps": demands(plan.load),
+        },
         "steps": [
             {"step": str(step), "within_s": None if step.within is None else step.within / SECOND}
             for step in plan.steps
@@ -117,4 +145,6 @@ def role(plan: Plan, probe: str) -> str:
         return "judged"
     if probe in plan.redundancy:
         return "redundancy"
+    if probe in plan.detection:
+        return "detection"
     return "guard" if any(guard.probe == probe for guard in plan.guards) else "observed"

@@ -54,7 +54,11 @@ class ObjectiveRecord(Field, frozen=True):
 
     Attributes:
         margin: Share of the target left over: 1 - upper/target when met, negative when missed;
-            null when the bounds straddle the target or the target is 0.
+            null when the bounds straddle the target, the target is 0 or more is better.
+
+        at_least: More is better: met when lower is at or above the target.
+
+        source_kind: stated, proposed or derived; null when the drill does not say.
     """
 
     id: str
@@ -68,7 +72,9 @@ class ObjectiveRecord(Field, frozen=True):
     lower: float | None = None
     upper: float | None = None
     margin: float | None = None
+    at_least: bool = False
     origin: str = msgspec.field(default="fault", name="from")
+    source_kind: str | None = None
     source_ref: str | None = None
 
 
@@ -160,8 +166,77 @@ class MeasuredRecord(Field, frozen=True):
     cold_cache: BoundsS
     origin_amplification: Factor
     production_loss: CountBounds
+    detected: BoundsS
+    moves: CountBounds
+    availability: RatioBounds
+    latency: list[LatencyRecord]
     incidents: list[IncidentRecord]
     per_probe: list[PerProbe]
+
+
+class ReasonRecord(Field, frozen=True):
+    """Why samples were not ok, in the probe's words, and how many; the commonest first."""
+
+    outcome: str
+    detail: str
+    samples: int
+
+
+class LatencyRecord(Field, frozen=True):
+    """How long good answers took from recovery to the undo; one without a good answer took longer than any."""
+
+    probe: str
+    requests: int
+    p50: BoundsS
+    p95: BoundsS
+    p99: BoundsS
+
+
+class LoadPhaseRecord(Field, frozen=True):
+    """
+    What the load did before the fault, during the outage or after recovery, in whole seconds.
+
+    Attributes:
+        wanted_per_s, users_wanted: What the drill asks for; null for the other of the two, and when a
+            script decides.
+
+        missing: Seconds of a process that nobody reported.
+    """
+
+    name: str
+    began: float
+    duration_s: float
+    wanted_per_s: float | None
+    users_wanted: float | None
+    users: float
+    sent_per_s: float
+    ok_per_s: float
+    failed_per_s: float
+    error_ratio: float | None
+    missing: int
+    p50: BoundsS
+    p95: BoundsS
+    p99: BoundsS
+
+
+class LoadRecord(Field, frozen=True):
+    """
+    The traffic that was sent through the whole drill.
+
+    Attributes:
+        short: Why it was not what the drill asks for, one sentence each; empty when it was.
+
+        capacity: Good answers after recovery as a share of before.
+    """
+
+    tool: str
+    sends: str | None
+    steps: list[str]
+    processes: int
+    phases: list[LoadPhaseRecord]
+    capacity: RatioBounds
+    short: list[str]
+    reasons: list[ReasonRecord]
 
 
 class FaultRecord(Field, frozen=True):
@@ -206,14 +281,6 @@ class StepRecord(Field, frozen=True):
     began: float | None
     done: bool
     reason: str | None = None
-
-
-class ReasonRecord(Field, frozen=True):
-    """Why samples were not ok, in the probe's words, and how many; the commonest first."""
-
-    outcome: str
-    detail: str
-    samples: int
 
 
 class ProbeRecord(Field, frozen=True):
@@ -323,6 +390,9 @@ class Record(Field, frozen=True):
     ledger: list[LedgerRecord]
     estimates: list[EstimateRecord]
     baseline: dict[str, Any]
+    delay_s: float | None
+    cycle_s: float | None
+    load: LoadRecord | None
     guards: list[str]
     notes: list[str]
     limits: list[str]

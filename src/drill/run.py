@@ -13,13 +13,13 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from drill import __version__, plan, plugins
+from drill import __version__, load, plan, plugins
 from drill.clock import SystemClock
 from drill.conductor import Conductor
 from drill.errors import EnvironmentFault, FaultLeftInPlace, Refused
@@ -49,11 +49,17 @@ class View(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A run that is over, and where it left what it found."""
+    """
+    A run that is over, and where it left what it found.
+
+    Attributes:
+        stopped: Somebody asked drill to stop while it went on, even when that changed nothing any more.
+    """
 
     folder: Path
     record: Record
     files: tuple[Path, ...]
+    stopped: bool = False
 
 
 async def run(
@@ -64,19 +70,26 @@ async def run(
     environment: Mapping[str, str],
     on: Path | str | None = None,
     trigger: str = "manual",
+    cycle: int | None = None,
 ) -> Finished:
     """
     Bring the lab up (or use the one named by *on*), carry the drill out, write the reports.
 
+    The first fault waits for a random share of *cycle* (nanoseconds) or of the drill's own.
+
     Raises:
         EnvironmentFault: The run could not begin; nothing was broken.
     """
+    if drill.load is not None:
+        load.check(drill.load)
     stopping = _Signals()
     with stopping, _one_at_a_time(_under_test(drill, on), environment):
         async with _lab(drill, view, on, stopping) as lab:
             made = plan.make(drill, lab.endpoints if lab else {}, lab_folder=str(lab.folder) if lab else None)
             folder = reports / run_id(drill.name)
-            probers, scrub = _probers(made, environment)
+            probers, known = _probers(made, environment)
+            sends, more = _load(made, drill.root, environment)
+            scrub = Scrubber(known | more)
             engines = {fault.engine: plugins.load("engine", fault.engine)() for fault in made.faults}
             # The project's own modules are importable for its experiments, as `chaos run` has it.
             journal = Journal(folder, observer=view.event)
@@ -89,6 +102,8 @@ async def run(
                     probers=probers,
                     scrub=scrub,
                     marks=lab,
+                    load=sends(scrub) if sends else None,
+                    cycle=cycle if cycle is not None else drill.cycle,
                 )
                 stopping.on_signal = conductor.stop
                 view.began(made, conductor)
@@ -99,7 +114,7 @@ async def run(
                 journal.close()
     view.say("writing the reports")
     try:
-        return finish(folder)
+        return replace(finish(folder), stopped=stopping.count > 0)
     except EnvironmentFault as error:
         if completion is Completion.UNSAFE:
             # A report that cannot be written must not hide a fault that is still in place.
@@ -137,19 +152,32 @@ def run_id(drill: str) -> str:
     return f"{stamp}-{re.sub(r'[^A-Za-z0-9._-]', '-', drill)}-{secrets.token_hex(2)}"
 
 
-def _probers(made: Plan, environment: Mapping[str, str]) -> tuple[dict[str, Any], Scrubber]:
-    """Every probe of a plan, secrets filled in, and what takes those secrets out of all that is written."""
+def _load(
+    made: Plan, root: str, environment: Mapping[str, str]
+) -> tuple[Callable[[Scrubber], load.Generator] | None, dict[str, str]]:
+    """What makes the plan's load, secrets filled in, and those secrets by name."""
+    if made.load is None:
+        return None, {}
+    options = {"request": made.load.request, "environment": made.load.environment}
+    _refuse_unfilled("the load", options)
+    known = references.secrets(options, environment)
+    revealed = msgspec.structs.replace(made.load, **references.reveal(options, environment))
+    return (lambda scrub: load.Generator(revealed, Path(root), SystemClock(), scrub, environment)), known
+
+
+def _probers(made: Plan, environment: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Every probe of a plan, secrets filled in, and those secrets by name."""
     known: dict[str, str] = {}
     probers = {}
     for probe in made.probes:
-        _refuse_unfilled(probe.name, probe.options)
+        _refuse_unfilled(f"the probe {probe.name}", probe.options)
         known |= references.secrets(probe.options, environment)
         options = references.reveal(probe.options, environment)
         probers[probe.name] = plugins.load("probe", probe.kind)(msgspec.structs.replace(probe, options=options))
-    return probers, Scrubber(known)
+    return probers, known
 
 
-def _refuse_unfilled(probe: str, options: Any) -> None:
+def _refuse_unfilled(what: str, options: Any) -> None:
     missing: list[str] = []
 
     def note(name: str) -> None:
@@ -159,7 +187,7 @@ def _refuse_unfilled(probe: str, options: Any) -> None:
     references.fill(options, note)
     if missing:
         raise EnvironmentFault(
-            f"the probe {probe} needs ${{{missing[0]}}}, which nothing gives",
+            f"{what} needs ${{{missing[0]}}}, which nothing gives",
             hint=f"give it: --with {missing[0]}=VALUE, with: in the drill, or a lab",
         )
 

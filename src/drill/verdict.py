@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from drill import wording
+from drill import promised, wording
 from drill.measure import combine, impact, origin_window, rto_from, total
 from drill.model import (
     Bounds,
@@ -48,8 +48,12 @@ class Cause:
     sentence: str
 
 
-def decide(bounds: Bounds, target: int) -> Verdict:
-    """What the numbers alone say."""
+def decide(bounds: Bounds, target: int, *, at_least: bool = False) -> Verdict:
+    """What the numbers alone say; with *at_least*, more is better."""
+    if at_least:
+        if bounds.lower >= target:
+            return Verdict.MET
+        return Verdict.MISSED if bounds.upper is not None and bounds.upper < target else Verdict.INCONCLUSIVE
     if bounds.upper is not None and bounds.upper <= target:
         return Verdict.MET
     return Verdict.MISSED if bounds.lower > target else Verdict.INCONCLUSIVE
@@ -61,6 +65,7 @@ def judge(history: History, measured: Measured) -> Judgement:
     ledgers = [ledger for ledger in measured.ledgers if ledger.probe in history.plan.judged]
     if ledgers and not any(objective.measure is Measure.INTEGRITY for objective in objectives):
         objectives.append(_INTEGRITY)
+    objectives += promised.unasked(history.plan)
     judged = tuple(_Case(history, measured, objective).judged() for objective in objectives)
     result, reason = _result(history, judged)
     return Judgement(judged=judged, result=result, reason=reason)
@@ -119,7 +124,7 @@ class _Case:
             assert cause is not None
             return self._say(bounds, Verdict.INCONCLUSIVE, cause)
         target = self.objective.target
-        verdict = decide(bounds, target)
+        verdict = decide(bounds, target, at_least=self.objective.measure.at_least)
         if self.objective.measure is Measure.RPO and target == 0:
             # No age of a loss is 0; that nothing was lost is what was asked for.
             verdict = decide(self._lost() or Bounds(0, None), 0)
@@ -197,6 +202,7 @@ class _Case:
                     Bounds(len(ledger.holes), len(ledger.holes)) if ledger.settled else None
                     for ledger in self._ledgers()
                 )
+        return promised.bounds(self.objective, self.measured, self._probes())
 
     def _rto(self) -> Bounds | None:
         """Recovery time from the origin asked for; every probe's from the same instant."""
@@ -239,7 +245,7 @@ class _Case:
 
     def _doubt(self) -> Cause | None:
         """What is missing for "met", though a miss would be one without it."""
-        checks: list[Callable[[], Cause | None]] = [self._not_executed, self._found_amiss]
+        checks: list[Callable[[], Cause | None]] = [self._not_executed, self._found_amiss, self._not_loaded]
         checks.append(self._not_exposed if self.objective.measure in _DATA else self._not_watched)
         return next((cause for check in checks if (cause := check()) is not None), None)
 
@@ -260,6 +266,14 @@ class _Case:
             for sentence in event.injection.failed:
                 return Cause(Reason.HYPOTHESIS_FAILED, f"{event.fault}: {sentence}")
         return None
+
+    def _not_loaded(self) -> Cause | None:
+        """A drill with a load was to be met under it; a miss is one with less, too."""
+        few = promised.few(self.objective, self._probes())
+        if few is not None:
+            return Cause(Reason.TOO_FEW_SAMPLES, few)
+        short = promised.short(self.measured)
+        return None if short is None else Cause(Reason.LOAD_SHORT, short)
 
     def _not_watched(self) -> Cause | None:
         if self.objective.measure is Measure.WORK_RECOVERY:
@@ -302,6 +316,10 @@ class _Case:
         measure = self.objective.measure
         if measure in _DATA:
             return self._plain_data(bounds, verdict)
+        if measure.at_least:
+            return Cause(*promised.compared(bounds, measure, verdict, self._target()))
+        if bounds.upper is None and measure in promised.MEASURES:
+            return Cause(*promised.endless(self.objective, bounds, verdict))
         if bounds.upper is None:
             return self._never()
         said, target = wording.bounds(bounds, measure), self._target()
@@ -383,14 +401,18 @@ class _Case:
 
     def _target(self) -> str:
         target = self.objective.target
-        if self.objective.measure is Measure.ERROR_RATIO:
-            return f"the target of {wording.ratio(target)}"
+        if self.objective.measure in wording.SHARES:
+            return f"the target of {wording.share(target, self.objective.measure)}"
+        if self.objective.measure in wording.COUNTS:
+            return f"the target of {wording.count(target)}"
         return f"the target of {wording.target(target)}"
 
     def _why_not_measured(self) -> str:
         objective = self.objective
         if objective.measure in _DATA:
             return "no judged probe writes ids that can be read back"
+        if objective.measure in promised.MEASURES:
+            return promised.unmeasured(objective.measure, self.measured)
         if objective.measure is Measure.REDUNDANCY:
             return "no probe says whether replicas are back"
         if objective.measure is Measure.UNPROTECTED:

@@ -30,7 +30,18 @@ MEASURES = {
     Measure.UNPROTECTED: "time without redundancy",
     Measure.WORK_RECOVERY: "service back to data checked",
     Measure.COLD_CACHE: "time the cache was cold",
+    Measure.DETECTED: "time until detected",
+    Measure.MOVES: "moves",
+    Measure.AVAILABILITY: "availability",
+    Measure.CAPACITY: "capacity under load",
+    Measure.LATENCY_P50: "median latency after recovery",
+    Measure.LATENCY_P95: "latency after recovery, 95th percentile",
+    Measure.LATENCY_P99: "latency after recovery, 99th percentile",
 }
+
+# Where a target comes from, as its source says first.
+SOURCES = ("stated", "proposed", "derived")
+
 
 RESULTS = {
     Result.MET: "Every objective was met.",
@@ -41,7 +52,8 @@ RESULTS = {
     Result.UNSAFE: "A fault may still be in place. A person is needed now.",
 }
 
-COUNTS = frozenset({Measure.LOST_WRITES, Measure.INTEGRITY})
+COUNTS = frozenset({Measure.LOST_WRITES, Measure.INTEGRITY, Measure.MOVES})
+SHARES = frozenset({Measure.ERROR_RATIO, Measure.AVAILABILITY, Measure.CAPACITY})
 NO_UPPER = {
     Measure.RTO: "never recovered",
     Measure.OUTAGE: "never recovered",
@@ -50,12 +62,34 @@ NO_UPPER = {
     Measure.REDUNDANCY: "never regained",
     Measure.UNPROTECTED: "never regained",
     Measure.COLD_CACHE: "never warm again",
+    Measure.DETECTED: "not detected",
+    Measure.LATENCY_P50: "no good answer",
+    Measure.LATENCY_P95: "no good answer",
+    Measure.LATENCY_P99: "no good answer",
 }
 
 
 def measure_of(objective: str) -> Measure:
-    """The measure an objective's id is about; `rto:orders-reads` is about rto."""
-    return Measure(objective.partition(":")[0])
+    """The measure an objective's id is about; `rto:orders-reads` and `rto#2` are about rto."""
+    return Measure(objective.partition("#")[0].partition(":")[0])
+
+
+def probe_of(objective: str) -> str:
+    """The one probe an objective's id is about; "" when it is about all."""
+    return objective.partition("#")[0].partition(":")[2]
+
+
+def number_of(objective: str) -> int:
+    """Which of several targets of one measure an objective's id means, from 1."""
+    return int(objective.partition("#")[2] or 1)
+
+
+def source_of(text: str | None) -> tuple[str | None, str | None]:
+    """Where a target comes from: of which kind (stated, proposed, derived; None: not said), and the reference."""
+    kind, colon, rest = (text or "").partition(":")
+    if colon and kind.strip().lower() in SOURCES:
+        return kind.strip().lower(), rest.strip() or None
+    return (text, None) if text in SOURCES else (None, text)
 
 
 def nanoseconds(seconds: float) -> int:
@@ -92,8 +126,8 @@ def bounds(found: Bounds | None, measure: Measure = Measure.RTO) -> str:
         return "not measured"
     if measure in COUNTS:
         return count_bounds(found.lower, found.upper)
-    if measure is Measure.ERROR_RATIO:
-        return ratio_bounds(found)
+    if measure in SHARES:
+        return ratio_bounds(found, measure)
     if found.upper is None:
         tail = NO_UPPER.get(measure, "upper bound not known")
         return f"≥{NBSP}{duration(found.lower, up=False)}, {tail}"
@@ -154,15 +188,25 @@ def ratio(ppm: int, *, up: bool | None = None) -> str:
     return f"{_percent(ppm, up)}{NBSP}%"
 
 
-def _percent(ppm: int, up: bool | None) -> str:
-    whole, rest = divmod(_rounded(ppm, 100, up), 100)
-    return f"{whole}.{rest:02d}".rstrip("0").rstrip(".")
+def share(ppm: int, measure: Measure) -> str:
+    """A target in percent; of availability with all its nines: "99.995 %"."""
+    return f"{_percent(ppm, None, _digits(measure))}{NBSP}%"
 
 
-def ratio_bounds(found: Bounds) -> str:
+def _digits(measure: Measure) -> int:
+    return 4 if measure is Measure.AVAILABILITY else 2
+
+
+def _percent(ppm: int, up: bool | None, digits: int = 2) -> str:
+    whole, rest = divmod(_rounded(ppm, 10 ** (4 - digits), up), 10**digits)
+    return f"{whole}.{rest:0{digits}d}".rstrip("0").rstrip(".")
+
+
+def ratio_bounds(found: Bounds, measure: Measure = Measure.ERROR_RATIO) -> str:
+    digits = _digits(measure)
     if found.upper is None:
-        return f"≥{NBSP}{ratio(found.lower, up=False)}"
-    lower, upper = _percent(found.lower, False), _percent(found.upper, True)
+        return f"≥{NBSP}{_percent(found.lower, False, digits)}{NBSP}%"
+    lower, upper = _percent(found.lower, False, digits), _percent(found.upper, True, digits)
     if lower == upper:
         return f"{lower}{NBSP}%"
     lower, upper = _alike(lower, upper)

@@ -12,11 +12,12 @@ from typing import Any
 
 from drill import limits, wording
 from drill.assemble.deeds import activities, fault_record, instructions, steps
+from drill.assemble.load import load_record
 from drill.assemble.probes import baseline, probe_record
 from drill.assemble.results import estimate_record, ledger_record, measured_record, objective_record, split_brain_record
 from drill.assemble.units import Since, seconds, utc
 from drill.measure import measure
-from drill.model import Guard, History, Judgement, Measured, Note, Usual
+from drill.model import Delayed, Guard, History, Judgement, Measured, Note, Usual
 from drill.record import SCHEMA, Artifact, PhaseRecord, Record
 from drill.verdict import judge
 
@@ -40,6 +41,7 @@ def compose(
     """Write down what was measured and judged; `assemble` without the measuring."""
     began, ended, plan = history.began, history.ended, history.plan
     since = Since(began.anchor.monotonic)
+    delayed: Delayed | None = next(iter(history.of(Delayed)), None)
     return Record(
         schema=SCHEMA,
         run_id=began.run_id,
@@ -79,6 +81,9 @@ def compose(
         ledger=[ledger_record(ledger, plan.probe(ledger.probe)) for ledger in measured.ledgers],
         estimates=[estimate_record(estimate, since) for estimate in measured.estimates],
         baseline=baseline(history, measured),
+        delay_s=None if delayed is None else seconds(delayed.delay),
+        cycle_s=None if delayed is None else seconds(delayed.cycle),
+        load=load_record(history, measured, since),
         guards=[_guard(guard) for guard in plan.guards],
         notes=[note.text for note in history.of(Note)],
         limits=limits.limits(history, measured, judgement),
@@ -99,6 +104,7 @@ def _plan(history: History) -> dict[str, Any]:
         "observed": list(plan.observed),
         "redundancy": list(plan.redundancy),
         "cache": list(plan.cache),
+        "detection": list(plan.detection),
         "commit_rate": plan.commit_rate,
         "usual": None if plan.usual is None else dict(_usual(plan.usual)),
         "disaster": plan.disaster,

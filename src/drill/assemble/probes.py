@@ -26,6 +26,7 @@ def probe_record(history: History, probe: Probe) -> ProbeRecord:
         ("judged", plan.judged),
         ("redundancy", plan.redundancy),
         ("cache", plan.cache),
+        ("detection", plan.detection),
         ("observed", plan.observed),
     )
     return ProbeRecord(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import ceil, floor
 from typing import Any
 
-from drill import limits, wording
+from drill import limits, promised, wording
+from drill.assemble.load import latency_record
 from drill.assemble.units import Since, counted, maybe_seconds, seconds, share, span
 from drill.model import (
     SECOND,
@@ -44,6 +45,7 @@ SETS = ("lost", "late_loss", "recovered", "absent", "phantom", "zombie", "stale"
 def objective_record(judged: Judged) -> ObjectiveRecord:
     objective, found = judged.objective, judged.bounds
     lower, upper = (found.lower, found.upper) if found else (None, None)
+    kind, reference = wording.source_of(objective.source)
     common: dict[str, Any] = {
         "id": objective.id,
         "verdict": judged.verdict.value,
@@ -51,11 +53,13 @@ def objective_record(judged: Judged) -> ObjectiveRecord:
         "explanation": judged.explanation,
         "margin": _margin(judged),
         "origin": objective.origin.value,
-        "source_ref": objective.source,
+        "at_least": objective.measure.at_least,
+        "source_kind": kind,
+        "source_ref": reference,
     }
     if objective.measure in wording.COUNTS:
         return ObjectiveRecord(**common, target=objective.target, lower=lower, upper=upper)
-    if objective.measure is Measure.ERROR_RATIO:
+    if objective.measure in wording.SHARES:
         as_share = share(found, "")
         return ObjectiveRecord(
             **common, target=objective.target / 1_000_000, lower=as_share.lower, upper=as_share.upper
@@ -70,7 +74,7 @@ def objective_record(judged: Judged) -> ObjectiveRecord:
 
 def _margin(judged: Judged) -> float | None:
     found, target = judged.bounds, judged.objective.target
-    if found is None or target == 0:
+    if found is None or target == 0 or judged.objective.measure.at_least:
         return None
     if judged.verdict.value == "met" and found.upper is not None:
         return round(1 - found.upper / target, 4)
@@ -104,6 +108,10 @@ def measured_record(history: History, measured: Measured, since: Since) -> Measu
             reason=why.cold_cache if measured.amplification is None else None,
         ),
         production_loss=_production_loss(history, measured, why.loss),
+        detected=span(measured.detected, promised.unmeasured(Measure.DETECTED, measured)),
+        moves=counted(measured.moves, promised.unmeasured(Measure.MOVES, measured)),
+        availability=share(measured.availability, promised.unmeasured(Measure.AVAILABILITY, measured)),
+        latency=[latency_record(found, measured) for found in measured.per_probe if found.probe in judged],
         incidents=[
             _incident(found.probe, incident, since)
             for found in sorted(measured.per_probe, key=lambda found: found.probe)

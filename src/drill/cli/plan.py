@@ -41,7 +41,7 @@ def command(file: Path, values: tuple[str, ...], as_json: bool) -> None:
 
 def _print(outline: dict[str, Any]) -> None:
     from drill import wording
-    from drill.model import SECOND, Measure
+    from drill.model import SECOND
 
     def took(seconds: float | None) -> str:
         return "" if seconds is None else wording.duration(round(seconds * SECOND))
@@ -52,7 +52,7 @@ def _print(outline: dict[str, Any]) -> None:
     click.echo("must hold")
     say.table(
         (
-            wording.MEASURES[Measure(item["id"].partition(":")[0])],
+            wording.MEASURES[wording.measure_of(item["id"])],
             _target(item["id"], item["target"]),
             item["source"] or "",
         )
@@ -75,6 +75,11 @@ def _print(outline: dict[str, Any]) -> None:
         )
         for item in outline["watches"]
     )
+    if outline["load"]:
+        click.echo("\nload")
+        click.echo(
+            f"  {outline['load']['tool']}, {outline['load']['sends']}: {', then '.join(outline['load']['steps'])}"
+        )
     click.echo("\nsteps")
     say.table(
         (f"{n}.", item["step"], f"at most {took(item['within_s'])}" if item["within_s"] is not None else "")
@@ -87,9 +92,8 @@ def _print(outline: dict[str, Any]) -> None:
 
 def _target(objective: str, target: int) -> str:
     from drill import wording
-    from drill.model import Measure
 
     measure = wording.measure_of(objective)
     if measure in wording.COUNTS:
         return wording.count(target)
-    return wording.ratio(target) if measure is Measure.ERROR_RATIO else wording.target(target)
+    return wording.share(target, measure) if measure in wording.SHARES else wording.target(target)

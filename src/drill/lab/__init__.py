@@ -46,6 +46,8 @@ class Lab:
     seconds: float | None = None
     # Its standard input is held open while we own the lab: it ends when we do, however we end.
     _keeper: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    # What `marks` would tell, had it happened.
+    tells: tuple[str, ...] = ("detected", "decided", "promoted", "routed", "redundant")
 
     async def ask(self, verb: str, *, answer_within: float = 10, **arguments: Any) -> dict[str, Any]:
         """

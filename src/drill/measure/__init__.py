@@ -31,13 +31,16 @@ from drill.measure.incidents import Rule, incidents, redundancy_parameters, reso
 from drill.measure.ledger import Exposure, Undone, Write, exposure, ledger, writes_of
 from drill.measure.overlap import overlaps
 from drill.measure.phases import impact, on_secondary, origin_window, phases, promoted_once, unprotected, work_recovery
+from drill.measure.promises import alarms, answers, detected, least, moves
 from drill.measure.service import measure_probe, rto_from
 from drill.measure.streams import estimates
+from drill.measure.traffic import measure_load
 from drill.model import (
     SECOND,
     Bounds,
     History,
     Ledger,
+    LoadMeasure,
     Measure,
     Measured,
     Plan,
@@ -103,8 +106,12 @@ def _measure(history: History) -> Measured:
     ledgers = tuple(_ledger(history, name, disaster, each, undo) for name, each in reads.items())
     decisive = [each for each in ledgers if each.probe in plan.judged]
     rivals = overlaps(history, t0)
+    fired = alarms(history, t0)
     told = phases(history, windows, judged, redundancy, reads)
+    told = tuple(sorted([*told, *fired], key=lambda each: (each.window.lower, each.window.upper, each.name)))
     promoted = promoted_once(told, [probe.name for probe in plan.probes if probe.shows == "promoted"])
+    per_probe = answers(history, per_probe, t0, undone[-1] if undone and not undo_is_under_test(plan) else None)
+    judged = [probe for probe in per_probe if probe.probe in plan.judged]
     caches = [_cold(history, name, t0, undone) for name in plan.cache]
     amplified = [factor for name in plan.cache if (factor := _amplified(history, name, t0)) is not None]
     return Measured(
@@ -137,7 +144,17 @@ def _measure(history: History) -> Measured:
         amplification=max(amplified, default=None),
         split_brain=combine(each.length for each in rivals if set(each.probes) & set(plan.judged)),
         overlaps=rivals,
+        detected=detected(history, t0, told),
+        moves=moves(history, t0, told),
+        availability=least([probe.availability for probe in judged]),
+        load=_load(history, t0, judged, undone),
     )
+
+
+def _load(history: History, t0: Window | None, judged: Sequence[ProbeMeasure], undone: list[int]) -> LoadMeasure | None:
+    if history.plan.load is None:
+        return None
+    return measure_load(history, t0, judged, undone[-1] if undone and not undo_is_under_test(history.plan) else None)
 
 
 def _probe(history: History, name: str, t0: Window | None, undone: list[int]) -> ProbeMeasure:

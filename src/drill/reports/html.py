@@ -105,6 +105,7 @@ def _environment() -> Environment:
         count=lambda value: "not known" if value is None else wording.count(value),
         said=text.said,
         ids=wording.id_ranges,
+        source=text.source,
         words=lambda name: str(name).replace("_", " "),
         percent=lambda value: wording.ratio(round(value * 1_000_000)),
     )
@@ -185,7 +186,7 @@ def _bullets(record: Record) -> list[Markup]:
     for n, objective in enumerate(record.objectives):
         measured_as = wording.measure_of(objective.id)
         found = text.bounds_of(objective)
-        scale = 1_000_000 if measured_as is Measure.ERROR_RATIO else 1
+        scale = 1_000_000 if measured_as in wording.SHARES else 1
         target = (
             wording.nanoseconds(objective.target_s)
             if objective.target_s is not None
@@ -194,7 +195,7 @@ def _bullets(record: Record) -> list[Markup]:
         row = text.row(objective)
         drawn.append(
             _drawn(
-                charts.bullet(found, target, objective.verdict),
+                charts.bullet(found, target, objective.verdict, at_least=objective.at_least),
                 name=f"objective-{n}",
                 label=f"{row.objective}: measured {row.measured}, target {row.target}, {row.verdict}",
             )
@@ -213,6 +214,7 @@ class Figures:
     ribbons: Markup | None
     lanes: Markup | None
     servers: Markup | None
+    load: Markup | None
     latency: list[tuple[ProbeRecord, Markup]]
 
 
@@ -235,6 +237,7 @@ def _figures(record: Record, history: History, measured: Measured, on: series.Ax
         ribbons=_ribbons(record, ribbons, on),
         lanes=_lanes(measured, on),
         servers=_servers(history, on),
+        load=_load(record, history, on),
         latency=latency,
     )
 
@@ -266,6 +269,20 @@ def _servers(history: History, on: series.Axis) -> Markup | None:
         return None
     label = f"Who answered: {', '.join(found)}"
     return _drawn(charts.servers(found, on), name="servers", lanes=list(found), label=label)
+
+
+def _load(record: Record, history: History, on: series.Axis) -> Markup | None:
+    found = series.traffic(history, on)
+    if not found or record.load is None:
+        return None
+    before = next((phase for phase in record.load.phases if phase.name == "before"), None)
+    share = history.plan.parameters.minimum_capacity
+    capacity = None if share is None or before is None else share * before.ok_per_s
+    said = "; ".join(
+        f"{phase.name}: {phase.ok_per_s:g} good and {phase.failed_per_s:g} failed answers a second"
+        for phase in record.load.phases
+    )
+    return _drawn(charts.load(found, capacity, on), name="load", label=f"The load over time. {said}")
 
 
 def _phase(phase: Phase, on: series.Axis) -> str:

@@ -69,6 +69,7 @@ def _objective(record: Record, objective: ObjectiveRecord, result: Result, histo
             "measured": row.measured,
             "lower": _number(objective.lower_s if objective.target is None else objective.lower),
             "upper": _number(objective.upper_s if objective.target is None else objective.upper),
+            "source": text.source(objective),
             "unit": "seconds" if objective.target is None else "count or share",
             "journal": history.digest,
         },

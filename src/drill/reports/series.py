@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from drill.assemble.units import percentile
-from drill.model import MILLISECOND, SECOND, Fate, History, Ledger, Measured, Outcome, Probe, Sample
+from drill.measure.traffic import wanted
+from drill.model import MILLISECOND, SECOND, Fate, History, Ledger, LoadBegan, Measured, Outcome, Probe, Sample, Traffic
 from drill.record import Record
 
 # Stretches are drawn in half pixels of a plot some 820 pixels wide.
@@ -70,6 +71,17 @@ class Quantiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """What the load did in one second: requests begun, answered well and badly, and asked for (None: not said)."""
+
+    at: float
+    sent: int
+    ok: int
+    failed: int
+    wanted: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """
     One attempted write and the set it belongs to: survived, lost, absent, recovered, refused or unread.
@@ -91,6 +103,24 @@ class Segment:
     fate: str
     first: Write
     last: Write
+
+
+def traffic(history: History, on: Axis) -> list[Rate]:
+    """The load second by second, its processes together; a second that nobody reported is not there."""
+    began: LoadBegan | None = next(iter(history.of(LoadBegan)), None)
+    if began is None or history.plan.load is None:
+        return []
+    sums: dict[int, list[int]] = {}
+    for event in history.of(Traffic):
+        for second in event.seconds:
+            each = sums.setdefault(second.at, [0, 0, 0])
+            for n, count in enumerate((second.sent, second.ok, second.failed)):
+                each[n] += count
+    found = []
+    for at, (sent, ok, failed) in sorted(sums.items()):
+        asked, _ = wanted(history.plan.load, began.at, at, at + SECOND)
+        found.append(Rate(on.at(at), sent, ok, failed, asked))
+    return found
 
 
 def axis(record: Record, history: History, measured: Measured) -> Axis:

@@ -59,9 +59,9 @@ def row(objective: ObjectiveRecord) -> Row:
 def title(objective: ObjectiveRecord) -> str:
     """ "recovery time of orders-writes, from impact"."""
     name = wording.MEASURES[wording.measure_of(objective.id)]
-    probe = objective.id.partition(":")[2]
+    probe, number = wording.probe_of(objective.id), wording.number_of(objective.id)
     since = f", from {objective.origin}" if objective.origin != "fault" else ""
-    return f"{name}{f' of {probe}' if probe else ''}{since}"
+    return f"{name}{f' of {probe}' if probe else ''}{since}{f', target {number}' if number > 1 else ''}"
 
 
 def target(objective: ObjectiveRecord) -> str:
@@ -70,11 +70,17 @@ def target(objective: ObjectiveRecord) -> str:
         ns = wording.nanoseconds(objective.target_s)
         return f"≤{wording.NBSP}{wording.duration(ns)}"
     wanted = objective.target or 0.0
-    if measure is Measure.ERROR_RATIO:
-        return f"≤{wording.NBSP}{wording.ratio(round(wanted * 1_000_000))}"
+    if measure in wording.SHARES:
+        sign = "≥" if measure.at_least else "≤"
+        return f"{sign}{wording.NBSP}{wording.share(round(wanted * 1_000_000), measure)}"
     if measure is Measure.INTEGRITY and not wanted:
         return "no holes"
     return wording.count(int(wanted)) if not wanted else f"≤{wording.NBSP}{wording.count(int(wanted))}"
+
+
+def source(objective: ObjectiveRecord) -> str:
+    """Where a target comes from: "stated: SLA 4.2"; "" when the drill does not say."""
+    return ": ".join(part for part in (objective.source_kind, objective.source_ref) if part)
 
 
 def measured(objective: ObjectiveRecord) -> str:
@@ -90,7 +96,7 @@ def bounds_of(objective: ObjectiveRecord) -> Bounds | None:
     """An objective's bounds in the model's units again: nanoseconds, counts or parts per million."""
     if objective.target_s is not None:
         return _bounds(objective.lower_s, objective.upper_s, SECOND)
-    scale = 1_000_000 if wording.measure_of(objective.id) is Measure.ERROR_RATIO else 1
+    scale = 1_000_000 if wording.measure_of(objective.id) in wording.SHARES else 1
     return _bounds(objective.lower, objective.upper, scale)
 
 

@@ -20,6 +20,7 @@ from drill.model import (
     StepKind,
     Usual,
 )
+from drill.spec import load as loads
 from drill.spec import project, references, source, tables
 from drill.spec.files import Files
 from drill.spec.shape import BAD, suggest
@@ -104,12 +105,14 @@ def _drill(files: Files, node: Node, fields: dict[str, Any]) -> Drill:
     if with_node:
         references.check(with_node, files.endpoints, files.lab, files.problems)
     objectives = _objectives(files, node, fields["objectives"])
+    load = loads.read(files, node, fields["load"])
     files.rto = next((o.target for o in objectives if o.measure is Measure.RTO), None)
     judged = _probe_names(files, node, "probes", judged=True)
     observed = _probe_names(files, node, "observe")
     redundancy = _probe_names(files, node, "redundancy")
     cache = _probe_names(files, node, "cache")
-    observed += [name for name in cache if name not in (*judged, *observed, *redundancy)]
+    detection = _probe_names(files, node, "detection")
+    observed += [name for name in (*cache, *detection) if name not in (*judged, *observed, *redundancy)]
     guards = _guards(files, node, fields["guards"] or [])
     guarded = [guard.probe for guard in guards if guard.probe]
     observed += [name for name in guarded if name not in (*judged, *observed, *redundancy)]
@@ -133,6 +136,9 @@ def _drill(files: Files, node: Node, fields: dict[str, Any]) -> Drill:
         observed=tuple(observed),
         redundancy=tuple(redundancy),
         cache=tuple(cache),
+        detection=tuple(detection),
+        load=load,
+        cycle=fields["cycle"],
         usual=Usual(**{**fields["usual"], "kind": fields["usual"]["kind"] or ""}) if fields["usual"] else None,
         commit_rate=fields["commit_rate"],
         parameters=Parameters(**(fields["parameters"] or {})),
@@ -149,27 +155,37 @@ def _drill(files: Files, node: Node, fields: dict[str, Any]) -> Drill:
 
 
 def _objectives(files: Files, node: Node, fields: dict[str, Any]) -> tuple[Objective, ...]:
-    objectives = []
+    objectives: list[Objective] = []
     for key, given in fields.items():
         if given is None:
             continue
-        details = given if isinstance(given, dict) else {"target": given}
-        target = details["target"]
-        measured = Measure(key)
-        if measured is Measure.ERROR_RATIO:
-            target = round(target * 1_000_000)
-        objectives.append(
-            Objective(
-                measure=measured,
-                target=target,
-                origin=Origin(details.get("from") or "fault"),
-                source=details.get("source"),
+        for one in given if isinstance(given, list) else [given]:
+            details = one if isinstance(one, dict) else {"target": one}
+            target, probe, measured = details["target"], details.get("probe"), Measure(key)
+            if measured in tables.SHARES:
+                target = round(target * 1_000_000)
+            objectives.append(
+                Objective(
+                    measure=measured,
+                    target=target,
+                    origin=Origin(details.get("from") or "fault"),
+                    source=_source(details.get("source")),
+                    probe=probe,
+                    # Two people who contradict each other have set two objectives.
+                    number=1 + sum((each.measure, each.probe) == (measured, probe) for each in objectives),
+                )
             )
-        )
     if not objectives:
         at = (node.get("objectives") or node).at
         files.problems.error("a drill needs at least one objective", at, "such as rto: 30s")
     return tuple(objectives)
+
+
+def _source(given: Any) -> str | None:
+    """Where a target comes from, on one line: "stated: SLA 4.2"."""
+    if given is None or isinstance(given, str):
+        return given
+    return "; ".join(f"{kind}: {reference}" for kind, reference in given.items() if reference) or None
 
 
 def _check_objectives(
@@ -196,6 +212,14 @@ def _check_objectives(
             files.problems.error(
                 f"{objective.measure.value} needs probes that show it", at, "name them under redundancy:"
             )
+        if objective.probe and complete and objective.probe not in judged:
+            files.problems.error(
+                f"{objective.id} is about {objective.probe}, which is not under probes:",
+                at,
+                suggest(objective.probe, judged),
+            )
+        if objective.measure is Measure.CAPACITY and node.get("load") is None:
+            files.problems.error("capacity needs a load", at, "such as load: {url: …, rate: 100}")
         if objective.measure is Measure.COLD_CACHE and not cache:
             files.problems.error("cold_cache needs probes that tell a hit from a miss", at, "name them under cache:")
 
@@ -279,7 +303,7 @@ def _probe_names(files: Files, node: Node, key: str, *, judged: bool = False) ->
 
 def _named(files: Files, node: Node) -> None:
     """Read what a broken drill file names, as far as it can be told, for its messages."""
-    for key in ("probes", "observe", "redundancy", "cache"):
+    for key in ("probes", "observe", "redundancy", "cache", "detection"):
         listed = node.get(key) if node.kind == "mapping" else None
         if listed is not None and listed.kind == "list":
             for child in listed.children:

@@ -36,27 +36,42 @@ DURATIONS = (
     Measure.UNPROTECTED,
     Measure.WORK_RECOVERY,
     Measure.COLD_CACHE,
+    Measure.DETECTED,
+    Measure.LATENCY_P50,
+    Measure.LATENCY_P95,
+    Measure.LATENCY_P99,
 )
-COUNTS = (Measure.LOST_WRITES, Measure.INTEGRITY)
+COUNTS = (Measure.LOST_WRITES, Measure.INTEGRITY, Measure.MOVES)
+SHARES = (Measure.ERROR_RATIO, Measure.AVAILABILITY, Measure.CAPACITY)
+
+SOURCE = OneOf(
+    line,
+    Table(
+        "a source",
+        Key("stated", line, "The owner stated it: where."),
+        Key("proposed", line, "Somebody proposes it: who, and why."),
+        Key("derived", line, "It follows from something else: from what."),
+    ),
+    expected='where the target comes from, such as "stated: SLA 4.2"',
+)
 
 
 def _objective(target: Any) -> OneOf:
-    return OneOf(
-        target,
-        Table(
-            "an objective",
-            Key("target", target, "What must hold.", required=True),
-            Key("from", Choice("fault", "impact", "detected", "decided"), "Where a recovery time is counted from."),
-            Key("source", line, "Who set the target, printed in the report."),
-        ),
-        expected=target.expected,
+    one = Table(
+        "an objective",
+        Key("target", target, "What must hold.", required=True),
+        Key("from", Choice("fault", "impact", "detected", "decided"), "Where a recovery time is counted from."),
+        Key("source", SOURCE, "Where the target comes from, printed in the report: stated, proposed or derived."),
+        Key("probe", Text("the name of a probe"), "The one probe it is about; default: all under probes."),
     )
+    several = ListOf(OneOf(target, one, expected=target.expected), least=1)
+    return OneOf(target, one, several, expected=target.expected)
 
 
 OBJECTIVES = {
     **{measure.value: _objective(duration) for measure in DURATIONS},
     **{measure.value: _objective(count) for measure in COUNTS},
-    Measure.ERROR_RATIO.value: _objective(ratio),
+    **{measure.value: _objective(ratio) for measure in SHARES},
 }
 
 PARAMETERS = Table(
@@ -97,6 +112,39 @@ USUAL = Table(
     Key("loss", duration, "A larger data loss is a finding."),
 )
 
+_RATE = Number("a number above 0", whole=False, least=0.001)
+_USERS = Number("a whole number above 0", least=1)
+
+LOAD = Table(
+    "a load",
+    Key("url", text, "What is asked for again and again; for a locustfile, the host its paths belong to."),
+    Key("method", Choice("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), "How it is asked for; default GET."),
+    Key("headers", MapOf(text), "Headers of every request."),
+    Key("json", anything, "The body of every request."),
+    Key("status", Number("a status code", least=100, most=599), "What a good answer is; default any from 200 to 399."),
+    Key("rate", _RATE, "Requests per second, sent whatever the answers do."),
+    Key("users", _USERS, "How many users ask, each again once it has its answer."),
+    Key(
+        "steps",
+        ListOf(
+            Table(
+                "a step of the load",
+                Key("rate", _RATE, "Requests per second."),
+                Key("users", _USERS, "How many users."),
+                Key("for", period, "How long; the last step lasts to the end of the drill."),
+            ),
+            least=1,
+            expected="a list of steps",
+        ),
+        "Several rates or numbers of users, one after the other.",
+    ),
+    Key("deadline", period, "An answer later than this is a failed one; default 1s."),
+    Key("locustfile", Text("the path of a locustfile"), "What users do, in Locust's words, instead of one address."),
+    Key("k6", Text("the path of a k6 script"), "A k6 script instead, where k6 is installed."),
+    Key("environment", MapOf(text), "Variables that the locustfile or k6 script gets."),
+    Key("processes", Number("a whole number above 0", least=1), "How many processes send; default as many as needed."),
+)
+
 _NAMES = ListOf(Text("the name of a probe"), least=1, expected="a list of probe names")
 
 DRILL = Table(
@@ -116,6 +164,14 @@ DRILL = Table(
     Key("observe", _NAMES, "Probes sampled and reported, not judged."),
     Key("redundancy", _NAMES, "Probes that say whether replicas are back."),
     Key("cache", _NAMES, "Probes whose value is 1 for a hit of the cache and 0 for a miss; sampled, not judged."),
+    Key("detection", _NAMES, "Probes that are good once an alarm or notification told of the fault; not judged."),
+    Key("load", LOAD, "Traffic for the whole length of the drill."),
+    Key(
+        "cycle",
+        period,
+        "The longest cycle of the system (lease, health check, backup): a run waits for a random share of it "
+        "before the first fault.",
+    ),
     Key("usual", USUAL, "What a failover here usually takes; outside of it, the report asks what was measured."),
     Key(
         "commit_rate",

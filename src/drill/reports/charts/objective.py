@@ -14,7 +14,7 @@ BULLET = 220
 ARROW: Spec = {"type": "point", "shape": "triangle-right", "filled": True, "size": 260, "opacity": 1}
 
 
-def bullet(found: Bounds | None, target: int, verdict: str) -> Spec:
+def bullet(found: Bounds | None, target: int, verdict: str, *, at_least: bool = False) -> Spec:
     """One objective: the allowed range, the target as a line, what was measured as a bar from lower to upper."""
     ends = [target * 1.25] + ([found.lower * 1.2, (found.upper or 0) * 1.12] if found else [])
     most = max([*ends, 1.0])
@@ -29,7 +29,9 @@ def bullet(found: Bounds | None, target: int, verdict: str) -> Spec:
         }
 
     layers = [bar(0, most, theme.TRACK, 9, 25)]
-    if target:
+    if at_least:
+        layers.append(bar(target, most, theme.OK, 9, 25))
+    elif target:
         layers.append(bar(0, target, theme.OK, 9, 25))
     if found is not None:
         upper = most if found.upper is None else found.upper
