@@ -93,6 +93,18 @@ def test_losing_the_cache_does_not_move_the_region(tmp_path: Path) -> None:
     assert done.record["faults"][0]["effect"] == "shown"
 
 
+def test_an_emptied_cache_is_warm_again_soon(tmp_path: Path) -> None:
+    """The hit ratio is back within 10 s; meanwhile the database bears a multiple of its load, and goes on."""
+    done = run("cold-cache", tmp_path)
+
+    assert (done.code, done.record["result"]) == (0, "met"), done.said
+    # Two hundred articles, fifty reads a second: it cannot be warm at once.
+    assert done.bounds("cold_cache")[0] > 0.5
+    assert done.record["measured"]["origin_amplification"]["value"] > 2
+    reads = [sample.value for sample in replay(done.folder).samples("orders-origin") if sample.value is not None]
+    assert max(reads) > 3 * (sum(reads[:30]) / 30)
+
+
 def test_a_partition_is_survived_by_the_majority(tmp_path: Path) -> None:
     """East lives on, cut off, and loses what it still acknowledges; west serves after east's lease has run out."""
     done = run("partition", tmp_path)
@@ -147,6 +159,7 @@ def test_every_shipped_drill_is_run_here() -> None:
         "database-failover",
         "database-hang",
         "cache-loss",
+        "cold-cache",
         "partition",
         "data-loss",
         "no-effect",

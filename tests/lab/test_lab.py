@@ -124,6 +124,23 @@ async def test_an_order_is_taken_once_and_read_back(lab):
         assert (await answer.json())["ids"] == [number]
 
 
+async def test_an_article_is_read_from_the_cache_and_from_the_database_when_it_is_not_there(lab):
+    """A miss after a flush, then a hit with the same article; one that does not exist is 404."""
+    url = lab.endpoints["orders.url"]
+    await lab.ask("flush")
+
+    async with aiohttp.ClientSession() as session:
+        found = [await (await session.get(f"{url}/articles/7")).json() for _ in range(2)]
+        nowhere = (await session.get(f"{url}/articles/1000")).status
+        anyone = await (await session.get(f"{url}/articles/any")).json()
+
+    served = {"id": 7, "name": "article 7", "price": 700, "region": found[0]["region"]}
+    assert [{key: each[key] for key in served} for each in found] == [served, served]
+    assert [(each["cache"], each["hit"]) for each in found] == [("miss", 0), ("hit", 1)]
+    assert nowhere == 404
+    assert 1 <= anyone["id"] <= 200
+
+
 async def test_it_is_found_by_name_by_folder_and_by_environment(lab, monkeypatch):
     """Actions find the lab a person means."""
     assert find(str(lab.folder)).endpoints == lab.endpoints

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import traceback
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +61,8 @@ class Database:
         self._nodes = [Node(name, *address) for name, address in nodes.items()]
         self._idle: dict[str, list[Any]] = {node.name: [] for node in self._nodes}
         self._room = asyncio.Semaphore(_CONNECTIONS)
+        # Bounded: nobody may ever ask for the rate.
+        self._reads: deque[float] = deque(maxlen=10_000)
 
     @property
     def primary(self) -> str | None:
@@ -134,7 +138,25 @@ class Database:
         rows, served_by = await self._read("select id from orders where id >= $1 order by id limit $2", since, limit)
         return [row["id"] for row in rows], served_by
 
+    async def article(self, number: int) -> tuple[dict[str, Any] | None, str]:
+        """One article by its number, None when there is none, and who said so."""
+        rows, served_by = await self._read("select id, name, price from articles where id = $1", number)
+        return dict(rows[0]) if rows else None, served_by
+
+    async def articles(self) -> list[dict[str, Any]]:
+        """Every article."""
+        rows, _ = await self._read("select id, name, price from articles order by id")
+        return [dict(row) for row in rows]
+
+    def reads_per_s(self) -> int:
+        """How many reads the database was asked for over the last second: the load on the cache's origin."""
+        since = time.monotonic() - 1
+        while self._reads and self._reads[0] < since:
+            self._reads.popleft()
+        return len(self._reads)
+
     async def _read(self, query: str, *arguments: int, one: bool = False) -> tuple[Any, str]:
+        self._reads.append(time.monotonic())
         async with self._connection(within=_PATIENCE if one else 10) as (node, connection):
             served_by = node.served_by
             try:

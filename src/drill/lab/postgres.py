@@ -11,9 +11,13 @@ from typing import Any
 from drill.lab.process import account, postgres_bin, python
 from drill.lab.topology import HOME, SERVING, SOURCES, Layout
 
+ARTICLES = 200
+
 SCHEMA = (
     "create table orders (id bigint primary key, region text not null,"
-    " at timestamptz not null default clock_timestamp())"
+    " at timestamptz not null default clock_timestamp());"
+    "create table articles (id int primary key, name text not null, price int not null);"
+    f"insert into articles select n, 'article ' || n, 100 * n from generate_series(1, {ARTICLES}) as n"  # noqa: S608
 )
 
 # Patroni's smallest: a dead leader is missed for up to this long.

@@ -74,8 +74,8 @@ class Cache:
         value = await self._do("get", key)
         return Found(value or None, value is not None)
 
-    async def put(self, key: str, value: str, milliseconds: int) -> None:
-        await self._do("set", key, value, px=milliseconds)
+    async def put(self, key: str, value: str, milliseconds: int, *, only_new: bool = False) -> None:
+        await self._do("set", key, value, px=milliseconds, nx=only_new)
 
     async def _do(self, name: str, *words: Any, **options: Any) -> Any:
         """The answer, "" for nothing, None for trouble."""
