@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import comb
+from math import comb, log
+from statistics import mean, stdev
 
 import pytest
 from hypothesis import given
@@ -73,6 +74,11 @@ def test_how_many_clean_runs_a_share_needs(share: float, runs: int) -> None:
     assert runs_needed(share) == runs
 
 
+def test_a_share_that_is_just_proved_needs_no_further_run() -> None:
+    """At even odds, one run proves a half."""
+    assert runs_needed(0.5, 0.5) == 1
+
+
 @pytest.mark.parametrize("share", [0, 1])
 def test_no_number_of_runs_proves_all(share: float) -> None:
     """Nor does it need any to prove none."""
@@ -135,8 +141,12 @@ def test_faster_runs_add_up_to_nothing() -> None:
 
 def test_half_as_long_again_shows_in_three_runs() -> None:
     """With runs that scatter by a seventh."""
-    before = [exactly(each) for each in (20, 24, 17, 22, 18, 21, 25, 19, 20, 16)]
+    took = (20, 24, 17, 22, 18, 21, 25, 19, 20, 16)
+    before = [exactly(each) for each in took]
+    logs = [log(each) for each in took]
 
+    (first,) = cusum([*before, exactly(30)])
+    assert first.z == pytest.approx((log(30) - mean(logs)) / stdev(logs))
     assert [shift.alarm for shift in cusum(before + [exactly(30)] * 3)] == [False, False, True]
 
 
@@ -180,14 +190,15 @@ def test_a_run_that_never_recovered_belongs_to_no_trend(at: int) -> None:
     runs = [exactly(20)] * 12
     runs[at] = Bounds(20, None)
 
-    with pytest.raises(ValueError, match="leave it out"):
+    with pytest.raises(ValueError, match="^a run that never recovered has no upper bound: leave it out$"):
         cusum(runs)
-    with pytest.raises(ValueError, match="leave it out"):
+    with pytest.raises(ValueError, match="^a run that never recovered has no upper bound: leave it out$"):
         far_worse(exactly(20), runs)
-    with pytest.raises(ValueError, match="no midpoint"):
+    with pytest.raises(ValueError, match="^a run that never recovered has no midpoint: leave it out$"):
         middle(runs[at])
 
 
 def test_runs_of_no_time_at_all_have_a_trend_too() -> None:
     """A loss of 0 has no logarithm; a nanosecond has."""
     assert cusum([Bounds(0, 0)] * 11) == [Shift(0.0, 0.0)]
+    assert cusum([Bounds(0, 0)] * 10 + [Bounds(2, 2)])[0].z == pytest.approx(log(2) / 0.03)

@@ -350,6 +350,11 @@ def test_what_no_probe_measures_is_not_measured() -> None:
     assert [(each.bounds, each.verdict, each.reason) for each in found.judged] == [
         (None, Verdict.INCONCLUSIVE, Reason.NOT_MEASURED)
     ] * 3
+    assert [each.explanation for each in found.judged] == [
+        "no judged probe writes ids that can be read back",
+        "no probe says whether replicas are back",
+        "nothing was undone while service was up and watched",
+    ]
 
 
 # --- data -----------------------------------------------------------------------------------------------------

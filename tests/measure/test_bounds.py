@@ -72,3 +72,11 @@ def test_periods_and_deadlines_follow_from_the_target(rto: int, period: int, dea
     """A fiftieth of it, 50 ms to 1 s; a twentieth, 100 ms to 1 s."""
     assert default_period(rto * SECOND) == period * MILLISECOND
     assert default_deadline(rto * SECOND) == deadline * MILLISECOND
+
+
+def test_defaults_are_whole_nanoseconds() -> None:
+    """Of a target that no fiftieth divides."""
+    found = default_period(30 * SECOND + 1), default_deadline(10 * SECOND + 1)
+
+    assert found == (600 * MILLISECOND, 500 * MILLISECOND)
+    assert [type(each) for each in found] == [int, int]

@@ -381,6 +381,32 @@ def test_less_than_the_minimum_capacity_is_no_recovery() -> None:
     assert incidents(seen, T0, T, Parameters(minimum_capacity=0.5))[0].recovered == 6000 * MS
 
 
+def test_the_baselines_rate_is_that_of_its_good_samples() -> None:
+    """Half of its requests failed before it settled, so that little over half the period's rate is enough."""
+    before = [*grid(-100, [(-5000, -2500)], start=-5000), *grid(30_000, DOWN_5S, unknown=range(6100, 16_000, 200))]
+
+    (found,) = incidents(before, T0, T, Parameters(minimum_capacity=0.9))
+    assert found.recovered == 6400 * MS  # from then on 53 of a hundred are good, 0.9 times 35 in 5.95 s
+
+
+def test_without_a_baseline_no_capacity_is_asked_for() -> None:
+    """The first sample was sent with the fault, after it, or not at all before one."""
+    late = grid(30_000, [(1200, 6000)], start=1000, unknown=range(6100, 16_000, 200))
+    at_once = [sample(950), *late]
+    sparse = Parameters(minimum_capacity=1.0, hold_min_ok=1)
+
+    assert [incidents(seen, T0, T, sparse)[0].recovered for seen in (late, at_once)] == [6000 * MS] * 2
+    assert incidents(late, None, T, sparse)[0].recovered == 6000 * MS
+
+
+def test_one_sample_before_the_fault_is_a_baseline() -> None:
+    """It alone: one in 50 ms is twice the rate of the probe, so that nothing is enough."""
+    seen = [sample(900), *grid(30_000, [(1000, 6000)], start=1000)]
+
+    assert incidents(seen, T0, T, Parameters(minimum_capacity=1.0))[0].recovered is None
+    assert incidents(seen, T0, T, Parameters(minimum_capacity=0.5))[0].recovered == 6000 * MS
+
+
 def test_wide_edges_are_flagged_as_a_measuring_gap() -> None:
     """More than three periods between the last good and the first failed sample."""
     flagged = incidents(grid(20_000, DOWN_5S, unknown=[700, 800, 900]), T0, T)[0]
@@ -426,6 +452,12 @@ def test_first_good_is_the_first_answer_after_the_last_outage_began() -> None:
 def test_sustained_service_is_back_and_held_or_never_went(seen: list[Sample], is_so: bool) -> None:
     """What a drill waits for before it goes on."""
     assert sustained(seen, T0, T) is is_so
+
+
+def test_what_failed_before_the_fault_keeps_nobody_waiting() -> None:
+    """A request that had failed by then was not the fault's; service was good for the hold."""
+    assert sustained(grid(11_000, [(0, 100)]), T0, T) is True
+    assert sustained([*grid(900, [(0, 1000)]), *grid(9900, start=1000)], T0, T) is False
 
 
 def test_defaults_follow_from_the_period() -> None:

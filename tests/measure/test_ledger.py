@@ -122,6 +122,15 @@ def test_a_found_id_whose_answer_never_reached_the_journal_is_no_phantom() -> No
     assert (told.recovered, told.phantom) == ((18,), (19,))
 
 
+def test_both_ends_of_a_journaled_range_are_its_own() -> None:
+    """Every third id from 10 to 16; what lies before, between or after was not planned."""
+    planned = [WritesPlanned(at=0, probe="writes", first=10, last=16, stride=3)]
+
+    told = ledger("writes", {}, settled(20_000, range(7, 20)), KILL, planned=planned)
+
+    assert (told.recovered, told.phantom) == ((10, 13, 16), (7, 8, 9, 11, 12, 14, 15, 17, 18, 19))
+
+
 # --- readings -------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drill.measure import measure
+from drill.measure import measure, measure_probe, rto_from
 from drill.measure.phases import on_secondary, unprotected, work_recovery
 from drill.model import Bounds, Measured, Phase, Sample
 from tests.measure.worlds import (
@@ -16,6 +16,7 @@ from tests.measure.worlds import (
     RESTORE,
     T0,
     WATCH,
+    T,
     World,
     bounds,
     grid,
@@ -245,3 +246,17 @@ def warmth(sample: Sample) -> Sample:
     """A failed sample as a miss, a good one as a hit."""
     hit = float(sample.outcome.value == "ok")
     return Sample(sample.planned, sample.sent, sample.ended, sample.outcome, value=hit)
+
+
+# --- from another instant than the fault ------------------------------------------------------------------------
+
+
+def test_recovery_from_another_instant_moves_both_bounds() -> None:
+    """Detected between 2 and 2.5 s, back between 5.9 and 6.0 s; or never; or never away."""
+    detected = window(2000, 2500)
+    back, never, well = (measure_probe("reads", grid(20_000, down), T0, T) for down in (DOWN_5S, [(1000, 20_100)], ()))
+
+    assert rto_from(back, detected) == bounds(3400, 4000)
+    assert rto_from(never, detected) == bounds(17_500, None)
+    assert rto_from(never, window(20_000, 21_000)) == bounds(0, None)
+    assert rto_from(well, detected) == well.rto == bounds(0, 100)

@@ -40,6 +40,8 @@ def test_every_kind_has_a_band() -> None:
     bands = [band(Usual(kind=kind)) for kind in KINDS]
 
     assert len({each.of for each in bands}) == len(KINDS)
+    assert bands[0].of == "Patroni"
+    assert band(Usual()) == Band("such a failover")
     assert Band("such a failover") not in bands
 
 
