@@ -190,11 +190,11 @@ def test_a_run_that_never_recovered_belongs_to_no_trend(at: int) -> None:
     runs = [exactly(20)] * 12
     runs[at] = Bounds(20, None)
 
-    with pytest.raises(ValueError, match="^a run that never recovered has no upper bound: leave it out$"):
+    with pytest.raises(ValueError, match=r"^a run that never recovered has no upper bound: leave it out$"):
         cusum(runs)
-    with pytest.raises(ValueError, match="^a run that never recovered has no upper bound: leave it out$"):
+    with pytest.raises(ValueError, match=r"^a run that never recovered has no upper bound: leave it out$"):
         far_worse(exactly(20), runs)
-    with pytest.raises(ValueError, match="^a run that never recovered has no midpoint: leave it out$"):
+    with pytest.raises(ValueError, match=r"^a run that never recovered has no midpoint: leave it out$"):
         middle(runs[at])
 
 
