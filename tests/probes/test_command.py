@@ -36,6 +36,9 @@ def script(text: str) -> list[str]:
         ),
         (script("echo 1.5"), {"value": True}, Answer(Outcome.OK, value=1.5)),
         (script("echo much"), {"value": True}, Answer(Outcome.FAILED, "its output is not a number")),
+        (script("echo west answers"), {"served_by": r"(\w+) answers"}, Answer(Outcome.OK, served_by="west")),
+        (script("echo west; exit 1"), {"served_by": r"\w+"}, Answer(Outcome.FAILED, "exit status 1", "west")),
+        (script("echo nobody"), {"served_by": r"(\w+) answers"}, Answer(Outcome.OK)),
         (script('test "$GREETING" = "a b"'), {"environment": {"GREETING": "a b"}}, Answer(Outcome.OK)),
     ],
 )

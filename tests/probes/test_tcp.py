@@ -29,9 +29,10 @@ async def greets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 async def test_a_connection_is_enough_when_nothing_is_expected() -> None:
     """Somebody listens: good. Nobody does: refused."""
     async with serving(greets) as port:
-        assert await ask(TcpProbe, address=f"127.0.0.1:{port}") == Answer(Outcome.OK)
-        assert await ask(TcpProbe, address=f"http://user:pw@127.0.0.1:{port}/path") == Answer(Outcome.OK)
-        assert await ask(TcpProbe, address=f"localhost:{port}") == Answer(Outcome.OK)
+        good = Answer(Outcome.OK, served_by=f"127.0.0.1:{port}")
+        assert await ask(TcpProbe, address=f"127.0.0.1:{port}") == good
+        assert await ask(TcpProbe, address=f"http://user:pw@127.0.0.1:{port}/path") == good
+        assert await ask(TcpProbe, address=f"localhost:{port}") == good
 
     refused = await ask(TcpProbe, address=f"127.0.0.1:{closed_port()}")
     assert refused == Answer(Outcome.FAILED, "connection refused")
@@ -52,15 +53,16 @@ async def test_what_comes_back_is_waited_for() -> None:
         await reader.readline()
         reset(writer)
 
-    seen = []
+    seen, ports = [], []
     for handle in (greets, says_no, hangs_up, resets):
         async with serving(handle) as port:
+            ports.append(f"127.0.0.1:{port}")
             seen.append(await ask(TcpProbe, address=f"127.0.0.1:{port}", send="hello\n", expect="said hello"))
 
     assert seen == [
-        Answer(Outcome.OK),
-        Answer(Outcome.FAILED, "another answer than expected"),
-        Answer(Outcome.FAILED, "connection closed before the answer"),
+        Answer(Outcome.OK, served_by=ports[0]),
+        Answer(Outcome.FAILED, "another answer than expected", ports[1]),
+        Answer(Outcome.FAILED, "connection closed before the answer", ports[2]),
         Answer(Outcome.FAILED, "connection reset"),
     ]
 

@@ -49,6 +49,7 @@ class CommandProbe:
             ),
             "What a good answer is; without it, exit status 0.",
         ),
+        Key("served_by", Text("a regular expression"), "Its first group, in the standard output, tells who answered."),
         Key("value", boolean, "true: its standard output is a number, recorded with each sample."),
         Key(
             "write",
@@ -86,12 +87,12 @@ class CommandProbe:
             )
         if survivors and not write:
             found.append(Problem("survivors needs write: there is nothing to read back"))
-        pattern = (options.get("expect") or {}).get("matches")
-        if pattern:
+        patterns = {"matches": (options.get("expect") or {}).get("matches"), "served_by": options.get("served_by")}
+        for key, pattern in patterns.items():
             try:
-                re.compile(pattern)
+                re.compile(pattern or "")
             except re.error as error:
-                found.append(Problem(f"matches must be a regular expression: {error}"))
+                found.append(Problem(f"{key} must be a regular expression: {error}"))
         return found
 
     def __init__(self, probe: Probe) -> None:
@@ -100,6 +101,7 @@ class CommandProbe:
         self._command = (self._write or options)["command"]
         self._environment = options.get("environment") or {}
         self._expect = options.get("expect") or {}
+        self._served_by = options.get("served_by")
         self._numeric = bool(options.get("value"))
         self._survivors = options.get("survivors")
         self._ending: set[asyncio.Future[Any]] = set()
@@ -124,7 +126,11 @@ class CommandProbe:
         if self._numeric and value is None and not lacking:
             lacking = "its output is not a number"
         outcome = Outcome.FAILED if lacking else Outcome.OK
-        return Answer(outcome, lacking, fate=self._fate(status, lacking, id), value=value)
+        return Answer(outcome, lacking, self._server(output), self._fate(status, lacking, id), value)
+
+    def _server(self, output: bytes) -> str | None:
+        found = re.search(self._served_by, output.decode(errors="replace")) if self._served_by else None
+        return found.group(min(1, found.re.groups))[:200] if found else None
 
     def _lacking(self, status: int, output: bytes) -> str:
         """Why it is not a good answer, in words; "" when it is."""

@@ -73,7 +73,8 @@ class TcpProbe:
             reader, writer = await self._connect()
             if self._send:
                 writer.write(self._send)
-            return await self._answer(reader) if self._expect else Answer(Outcome.OK)
+            lacking = await self._lacking(reader) if self._expect else ""
+            return Answer(Outcome.FAILED if lacking else Outcome.OK, lacking, _peer(writer))
         except OSError as error:
             return failed(error)
         finally:
@@ -92,22 +93,30 @@ class TcpProbe:
                 last = error
         raise last
 
-    async def _answer(self, reader: asyncio.StreamReader) -> Answer:
+    async def _lacking(self, reader: asyncio.StreamReader) -> str:
+        """Why what came is not a good answer, in words; "" when it is."""
         seen = bytearray()
         while self._expect not in seen:
             part = await reader.read(65536)
             if not part:
-                what = "another answer than expected" if seen else "connection closed before the answer"
-                return Answer(Outcome.FAILED, what)
+                return "another answer than expected" if seen else "connection closed before the answer"
             seen += part
             if len(seen) > _MOST:
-                return Answer(Outcome.FAILED, f"the expected text was not in the first {len(seen)} bytes")
-        return Answer(Outcome.OK)
+                return f"the expected text was not in the first {len(seen)} bytes"
+        return ""
 
     async def survivors(self, first: int, last: int) -> tuple[list[int], str]:
         raise EnvironmentFault("a tcp probe writes nothing, so there are no survivors to read")
 
     async def close(self) -> None: ...
+
+
+def _peer(writer: asyncio.StreamWriter) -> str | None:
+    """The address behind the name that took the connection."""
+    peer = writer.get_extra_info("peername")
+    if not peer:
+        return None
+    return f"[{peer[0]}]:{peer[1]}" if ":" in peer[0] else f"{peer[0]}:{peer[1]}"
 
 
 def _endpoint(address: str) -> tuple[str, int]:
