@@ -111,7 +111,7 @@ async def test_a_killed_backend_leaves_the_write_unknown(server: Postgres) -> No
 
 
 async def test_a_success_that_no_standby_confirmed_is_unknown(server: Postgres) -> None:
-    """Vector 9: COMMIT with the warning that waiting for the synchronous standby was cancelled is no acknowledgement."""
+    """Vector 9: COMMIT with the warning that the wait for its synchronous standby was cancelled is unknown."""
     async with opened(PostgresProbe, dsn=server.dsn, write={"table": "synced", "create": True}) as prober:
         server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         server.sql("SELECT pg_reload_conf()")

@@ -175,7 +175,7 @@ DRILL = Table(
     Key("usual", USUAL, "What a failover here usually takes; outside of it, the report asks what was measured."),
     Key(
         "commit_rate",
-        Number("a number", least=0, whole=False),
+        Number("a number, 0 or more", least=0, whole=False),
         "Production's commits per second; a loss is extrapolated.",
     ),
     Key("parameters", PARAMETERS, "How an outage is found in the samples."),
