@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
-
-import msgspec
 
 from drill.clock import Clock
 from drill.engines import Engine
@@ -38,28 +37,30 @@ from drill.model import (
     Observed,
     Plan,
     Prepared,
-    Sample,
-    Samples,
     Step,
     StepBegan,
     StepEnded,
     StepKind,
-    SurvivorRead,
-    Survivors,
     Traffic,
     Undo,
     Window,
-    WritesPlanned,
 )
 from drill.probes import Prober
-from drill.probes.sampler import Sampler
-from drill.probes.survivors import own, settle
 from drill.restoring import JournalGate, undo_one
+from drill.sampling import Sampling
 from drill.scrub import Scrubber
 from drill.watch import Watch
 
 _LOOK_NS = 200_000_000  # how often a wait looks whether its condition holds
-_IDS_AT_ONCE = 10_000  # ids journaled ahead of the writes
+
+
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """How carrying out a plan ended."""
+
+    completion: Completion = Completion.COMPLETED
+    reason: str = ""
+    cause: str = ""
 
 
 class Stopped(DrillError):
@@ -111,46 +112,59 @@ class Conductor:
     ) -> None:
         """Before its first fault the run waits for a random share of *cycle*, nanoseconds."""
         self.plan = plan
-        self.samplers: dict[str, Sampler] = {}
         self._journal = journal
         self._clock = clock
         self._engines = engines
-        self._probers = probers
         self._scrub = scrub
         self._marks = marks
         self._load = load
         self._cycle = cycle
-        # Jitter of the probes; nothing secret.
+        # When probes and the fault go off; nothing secret.
         self._rng = rng or random.Random()  # noqa: S311
+        self._told: Stopped | None = None
         self._stop: asyncio.Future[Stopped] | None = None
         self._undos: dict[str, Undo] = {}
         self._gates: dict[str, JournalGate] = {}
         self._left: dict[str, FaultLeftInPlace] = {}
+        self._broke = False
         self._began = 0
         self._watch = Watch(plan)
-        self._first_ids: dict[str, int] = {}
-        self._last_ids: dict[str, int] = {}
-        self._newest_ids: dict[str, int] = {}
-        self._strides: dict[str, int] = {}
+        self._sampling = Sampling(
+            plan,
+            journal,
+            clock=clock,
+            probers=probers,
+            scrub=scrub,
+            watch=self._watch,
+            failed=lambda why: self.stop(why, "crash"),
+            rng=self._rng,
+        )
+        self.samplers = self._sampling.samplers
 
     @property
     def instructions(self) -> list[str]:
         """What a person must do about faults that may still be in place."""
-        return [line for left in self._left.values() for line in left.instructions]
+        said = [self._left[name].instructions if name in self._left else undo for name, undo in self._undos.items()]
+        return [
+            line for each in said for line in ((each.instructions or each.summary) if isinstance(each, Undo) else each)
+        ]
 
     def stop(self, reason: str, cause: str = "person") -> None:
         """End the run now: the current step is cut short and everything is undone. Later calls change nothing."""
+        self._told = self._told or Stopped(reason, cause)
         if self._stop and not self._stop.done():
-            self._stop.set_result(Stopped(reason, cause))
+            self._stop.set_result(self._told)
 
-    async def run(self, run_id: str, tool: Mapping[str, str], trigger: str = "manual") -> Completion:
+    async def run(self, run_id: str, tool: Mapping[str, str], trigger: str = "manual") -> None:
         """
         Carry the plan out.
 
-        Everything that goes wrong is in the journal when this returns; it raises
-        only when the journal itself cannot be written, after undoing.
+        Everything that goes wrong is in the journal when this returns; it raises only when
+        the journal itself cannot be written, or drill is mistaken, after undoing.
         """
         self._stop = asyncio.get_running_loop().create_future()
+        if self._told:
+            self._stop.set_result(self._told)
         anchor = self._clock.anchor()
         self._began = anchor.monotonic
         await self._journal.commit(
@@ -159,73 +173,58 @@ class Conductor:
         # What was made until now lives as long as the run: keep it out of the collector's pauses.
         gc.collect()
         gc.freeze()
-        completion, reason, cause = Completion.COMPLETED, "", ""
-        tasks: list[asyncio.Task[None]] = []
+        over = _Over()
         try:
+            over = await self._carry_out(anchor.wall)
+        except BaseException as bug:
+            over = _Over(Completion.ABORTED, f"drill itself failed: {bug!r}", "crash")
+            raise
+        finally:
             try:
-                if self._load:
-                    # Under load before anything is measured: the baseline is one with it.
-                    await self._until_stopped(self._load.start(self._tell))
-                tasks = await self._start_sampling(anchor.wall)
-                await self._until_stopped(self._steps())
-            except Refused as refusal:
-                completion, reason, cause = Completion.REFUSED, str(refusal), "unhealthy_before"
-            except Stopped as stopped:
-                completion, reason, cause = Completion.ABORTED, str(stopped), stopped.cause
-            except DrillError as error:
-                completion, reason, cause = Completion.ABORTED, str(error), "not_executed"
-            except BaseException as bug:
-                completion, reason, cause = Completion.ABORTED, f"drill itself failed: {bug!r}", "crash"
+                await _unhurt(self._finish())
+            except Exception as bug:
+                over = _Over(Completion.ABORTED, f"drill itself failed: {bug!r}", "crash")
                 raise
             finally:
-                await _unhurt(self._finish(tasks))
-        finally:
-            if self._left:
-                completion = Completion.UNSAFE
-                reason = "; ".join(str(error) for error in self._left.values())
-            if self._undos and completion is Completion.REFUSED:
-                completion, cause = Completion.ABORTED, "preflight"
-            end = self._clock.anchor()
-            with suppress(EnvironmentFault):
-                self._journal.append(
-                    Ended(
-                        at=end.monotonic,
-                        completion=completion,
-                        anchor=end,
-                        reason=self._scrub.text(reason),
-                        cause=cause,
-                    )
+                self._end(over)
+                gc.unfreeze()
+
+    async def _carry_out(self, wall: int) -> _Over:
+        """Sample and do the steps; how it ended, undoing left aside."""
+        try:
+            if self._load:
+                # Under load before anything is measured: the baseline is one with it.
+                await self._until_stopped(self._load.start(self._tell))
+            await self._sampling.start(wall)
+            await self._until_stopped(self._steps())
+        except Refused as refusal:
+            if self._broke:
+                # An earlier fault was carried out: whatever this one says, something was broken.
+                return _Over(Completion.ABORTED, str(refusal.args[0]), "preflight")
+            return _Over(Completion.REFUSED, str(refusal), "unhealthy_before")
+        except Stopped as stopped:
+            return _Over(Completion.ABORTED, str(stopped), stopped.cause)
+        except DrillError as error:
+            return _Over(Completion.ABORTED, str(error), "not_executed")
+        return _Over()
+
+    def _end(self, over: _Over) -> None:
+        """The run's last line, if it can be written."""
+        if self._undos:
+            why = [str(self._left.get(name) or f"{name} was not undone") for name in self._undos]
+            over = _Over(Completion.UNSAFE, "; ".join(why), over.cause)
+        anchor = self._clock.anchor()
+        with suppress(EnvironmentFault):
+            self._journal.append(
+                Ended(
+                    at=anchor.monotonic,
+                    completion=over.completion,
+                    anchor=anchor,
+                    reason=self._scrub.text(over.reason),
+                    cause=over.cause,
                 )
-                self._journal.flush()
-            gc.unfreeze()
-        return completion
-
-    # --- sampling ------------------------------------------------------------------------------------------------
-
-    async def _start_sampling(self, wall: int) -> list[asyncio.Task[None]]:
-        """Open every probe and let its sampler run; ids follow from the wall clock, one lane per writing probe."""
-        writing = [probe.name for probe in self.plan.probes if probe.writes]
-        base = wall // SECOND * 1_000_000
-        tasks = []
-        for probe in self.plan.probes:
-            prober = self._probers[probe.name]
-            try:
-                await asyncio.wait_for(prober.open(), timeout=10)
-            except TimeoutError:
-                raise Refused(f"the probe {probe.name} could not get ready within 10 s") from None
-            except DrillError as error:
-                raise Refused(f"the probe {probe.name} could not get ready: {error}") from error
-            ids = None
-            if probe.writes:
-                lane = writing.index(probe.name)
-                ids = self._ids(probe.name, base + lane, len(writing))
-            sampler = Sampler(probe, prober, self._clock, self._sink, ids=ids, rng=self._rng)
-            self.samplers[probe.name] = sampler
-        for name, sampler in self.samplers.items():
-            task = asyncio.create_task(sampler.run(), name=f"probe {name}")
-            task.add_done_callback(self._sampler_ended)
-            tasks.append(task)
-        return tasks
+            )
+            self._journal.flush()
 
     def _tell(self, event: LoadBegan | Traffic | LoadEnded) -> None:
         """Take down what the load did."""
@@ -234,32 +233,6 @@ class Conductor:
         except EnvironmentFault as error:
             self.stop(str(error), "crash")
 
-    def _sampler_ended(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error:
-            self.stop(f"{task.get_name()} stopped sampling: {error}", "crash")
-
-    def _sink(self, probe: str, samples: tuple[Sample, ...]) -> None:
-        scrubbed = tuple(
-            msgspec.structs.replace(sample, detail=self._scrub.text(sample.detail)) if sample.detail else sample
-            for sample in samples
-        )
-        self._journal.append(Samples(at=self._clock.now(), probe=probe, samples=scrubbed))
-        self._watch.add(probe, scrubbed)
-
-    def _ids(self, probe: str, first: int, stride: int) -> Iterator[int]:
-        """Ids in order; a range of them is journaled before its first is written."""
-        self._first_ids[probe], self._strides[probe] = first, stride
-        n = first
-        while True:
-            last = n + (_IDS_AT_ONCE - 1) * stride
-            self._journal.append(WritesPlanned(at=self._clock.now(), probe=probe, first=n, last=last, stride=stride))
-            self._last_ids[probe] = last
-            while n <= last:
-                self._newest_ids[probe] = n
-                yield n
-                n += stride
-
     # --- steps ---------------------------------------------------------------------------------------------------
 
     async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
@@ -267,6 +240,7 @@ class Conductor:
         assert self._stop is not None
         steps = asyncio.create_task(work)
         guards = asyncio.create_task(self._guard())
+        guards.add_done_callback(self._guards_ended)
         try:
             ended: set[asyncio.Future[Any]] = {steps, self._stop}
             await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
@@ -278,6 +252,8 @@ class Conductor:
             await steps
         finally:
             guards.cancel()
+            # Undoing begins next: nothing may go on breaking beside it.
+            steps.cancel()
 
     async def _steps(self) -> None:
         baseline = True
@@ -308,7 +284,7 @@ class Conductor:
         if step.kind is StepKind.WATCH:
             await asyncio.sleep((step.within or 0) / SECOND)
             if self._watch.fault is None:
-                await self._try_survivors()
+                await self._sampling.try_survivors()
             return True, ""
         if step.kind is StepKind.INJECT:
             await self._inject(self.plan.fault(step.fault or ""))
@@ -327,25 +303,13 @@ class Conductor:
             self._journal.append(Delayed(at=self._clock.now(), delay=delay, cycle=self._cycle))
             await asyncio.sleep(delay / SECOND)
 
-    async def _try_survivors(self) -> None:
-        """Read every ledger back once while all is well: a ledger that cannot be read measures nothing."""
-        for probe in self.plan.probes:
-            if probe.writes and probe.name in self.plan.judged:
-                try:
-                    await asyncio.wait_for(self._read(probe.name), timeout=20)
-                except (DrillError, TimeoutError) as error:
-                    raise Refused(f"the survivors of {probe.name} cannot be read before the fault: {error}") from error
-
     async def _inject(self, fault: Fault) -> None:
         engine = self._engines[fault.engine]
         undo = await engine.prepare(fault)
         await self._journal.commit(Prepared(at=self._clock.now(), undo=undo))
         self._undos[fault.name] = undo
         gate = self._gates[fault.name] = JournalGate(fault.name, self._journal, self._clock, self._scrub)
-        began = self._clock.now()
-        if self._watch.fault is None:
-            # Narrowed below, once the fault is known to be in place.
-            self._watch.fault = Window(began, began)
+        self._watch.fault_begins(self._clock.now())
         try:
             injection = await engine.inject(fault, undo, gate)
         except Refused:
@@ -353,13 +317,14 @@ class Conductor:
                 del self._undos[fault.name]  # nothing was touched
             raise
         except DrillError as error:
+            self._broke = True
             self._journal.append(
                 InjectFailed(at=self._clock.now(), fault=fault.name, error=self._scrub.text(str(error)))
             )
             raise
+        self._broke = True
         ended = self._clock.now()
-        if self._watch.fault.lower == began:
-            self._watch.fault = Window(began, ended)
+        self._watch.fault_is_made(ended)
         self._journal.append(Injected(at=ended, fault=fault.name, injection=injection))
 
     async def _await(self, step: Step) -> tuple[bool, str]:
@@ -370,7 +335,7 @@ class Conductor:
                 return False, f"not within {step.within / SECOND:g} s"
             await asyncio.sleep(_LOOK_NS / SECOND)
         if condition is Condition.RECOVERY:
-            await self._settle(judged=True)
+            await self._sampling.settle(judged=True)
         return True, ""
 
     # --- guards --------------------------------------------------------------------------------------------------
@@ -383,37 +348,14 @@ class Conductor:
                 if why:
                     self.stop(why, "guard")
 
-    # --- data ----------------------------------------------------------------------------------------------------
-
-    async def _read(self, probe: str) -> None:
-        """One reading of the survivors, journaled."""
-        sent = self._clock.now()
-        first = self._first_ids[probe]
-        ids, source = await self._probers[probe].survivors(first, self._last_ids[probe])
-        read = SurvivorRead(
-            sent=sent, ended=self._clock.now(), ids=own(ids, first, self._strides[probe]), source=source
-        )
-        self._journal.append(Survivors(at=read.ended, probe=probe, read=read))
-
-    async def _settle(self, *, judged: bool) -> None:
-        """Read the survivors of every (judged) ledger until two readings agree on what was written before."""
-        for probe in self.plan.probes:
-            name = probe.name
-            if not probe.writes or name not in self._last_ids or (judged and name not in self.plan.judged):
-                continue
-            async for read in settle(
-                self._probers[name],
-                self._first_ids[name],
-                self._last_ids[name],
-                self._clock,
-                agree=self._newest_ids[name],
-                stride=self._strides[name],
-            ):
-                self._journal.append(Survivors(at=read.ended, probe=name, read=read))
+    def _guards_ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error:
+            self.stop(f"the guards cannot watch any more: {error!r}", "crash")
 
     # --- the end -------------------------------------------------------------------------------------------------
 
-    async def _finish(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+    async def _finish(self) -> None:
         """Undo what is left, read the survivors a last time, stop sampling. Goes on whatever fails."""
         left = bool(self._undos)
         # The last one first: a later fault may stand in the way of undoing an earlier one.
@@ -422,12 +364,12 @@ class Conductor:
         steps: list[Callable[[], Coroutine[Any, Any, None]]] = []
         if self._watch.fault is not None and left:
             steps.append(self._await_failback)
-        steps.append(lambda: self._stop_sampling(tasks))
+        steps.append(self._sampling.stop)
         if self._load:
             steps.append(self._load.stop)
         if self._watch.fault is not None:
             # Once more with the writers at rest, so that no write is left unread.
-            steps.append(lambda: self._settle(judged=False))
+            steps.append(lambda: self._sampling.settle(judged=False))
         steps.append(self._collect_marks)
         for step in steps:
             try:
@@ -435,9 +377,7 @@ class Conductor:
             except DrillError as error:
                 with suppress(EnvironmentFault):
                     self._journal.append(Note(at=self._clock.now(), text=self._scrub.text(str(error))))
-        for prober in self._probers.values():
-            with suppress(DrillError, OSError, TimeoutError):
-                await asyncio.wait_for(prober.close(), timeout=2)
+        await self._sampling.close()
 
     async def _await_failback(self) -> None:
         """Give the undo a few seconds to show in the samples, so that its own outage is not cut off."""
@@ -455,14 +395,6 @@ class Conductor:
             del self._undos[name]
         else:
             self._left[name] = left
-
-    async def _stop_sampling(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        for sampler in self.samplers.values():
-            sampler.stop()
-        if tasks:
-            _, pending = await asyncio.wait(tasks, timeout=90)
-            for task in pending:
-                task.cancel()
 
     async def _collect_marks(self) -> None:
         if self._marks is None:

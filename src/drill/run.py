@@ -11,22 +11,23 @@ import re
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from drill import __version__, load, plan, plugins
+from drill import __version__, load, plan, plugins, restoring
 from drill.clock import SystemClock
 from drill.conductor import Conductor
 from drill.errors import EnvironmentFault, FaultLeftInPlace, Refused
 from drill.guardian import Guardian
-from drill.journal import Journal, replay
-from drill.model import AnyEvent, Completion, Drill, Plan
+from drill.journal import Journal, is_live, replay, salvage
+from drill.model import AnyEvent, Drill, History, Plan
 from drill.record import Record
+from drill.reports import Format
 from drill.scrub import Scrubber
 from drill.spec import references
 
@@ -84,6 +85,7 @@ async def run(
         load.check(drill.load)
     stopping = _Signals()
     with stopping, _one_at_a_time(_under_test(drill, on), environment):
+        await _restore_the_dead(reports, drill.system, view)
         async with _lab(drill, view, on, stopping) as lab:
             made = plan.make(drill, lab.endpoints if lab else {}, lab_folder=str(lab.folder) if lab else None)
             folder = reports / run_id(drill.name)
@@ -91,65 +93,109 @@ async def run(
             sends, more = _load(made, drill.root, environment)
             scrub = Scrubber(known | more)
             engines = {fault.engine: plugins.load("engine", fault.engine)() for fault in made.faults}
-            # The project's own modules are importable for its experiments, as `chaos run` has it.
             journal = Journal(folder, observer=view.event)
+            conductor = Conductor(
+                made,
+                journal,
+                clock=SystemClock(),
+                engines=engines,
+                probers=probers,
+                scrub=scrub,
+                marks=lab,
+                load=sends(scrub) if sends else None,
+                cycle=cycle if cycle is not None else drill.cycle,
+            )
             try:
-                conductor = Conductor(
-                    made,
-                    journal,
-                    clock=SystemClock(),
-                    engines=engines,
-                    probers=probers,
-                    scrub=scrub,
-                    marks=lab,
-                    load=sends(scrub) if sends else None,
-                    cycle=cycle if cycle is not None else drill.cycle,
-                )
-                stopping.on_signal = conductor.stop
+                stopping.tell(conductor.stop)
                 view.began(made, conductor)
                 async with _guarded(folder, conductor):
-                    completion = await conductor.run(folder.name, _versions(), trigger)
+                    await conductor.run(folder.name, _versions(), trigger)
+            except Exception as error:
+                raise _unsafe_if(conductor.instructions, error) from error
             finally:
-                stopping.on_signal = None
+                stopping.tell(None)
                 journal.close()
-    view.say("writing the reports")
-    try:
-        return replace(finish(folder), stopped=stopping.count > 0)
-    except EnvironmentFault as error:
-        if completion is Completion.UNSAFE:
-            # A report that cannot be written must not hide a fault that is still in place.
-            raise FaultLeftInPlace(str(error), instructions=conductor.instructions) from error
-        raise
+        view.say("writing the reports")
+        try:
+            return replace(finish(folder), stopped=stopping.heard)
+        except Exception as error:
+            raise _unsafe_if(conductor.instructions, error) from error
+
+
+def _unsafe_if(instructions: Sequence[str], error: Exception) -> Exception:
+    """The error, unless a fault may still be in place: nothing that went wrong beside it may hide that."""
+    return FaultLeftInPlace(str(error), instructions=instructions) if instructions else error
+
+
+async def _restore_the_dead(reports: Path, system: str, view: View) -> None:
+    """
+    Undo what a drill of the same system left that died with its guardian, as in a power cut.
+
+    Raises:
+        FaultLeftInPlace: It could not be undone: no second fault on top of a first.
+    """
+    for folder in restoring.unfinished(reports):
+        history, _ = salvage(folder)
+        if not history.events or history.plan.system != system:
+            continue
+        if history.ended is not None:
+            view.say(f"{folder.name} ended unsafe; when nobody has mended it since: drill restore {folder}")
+            continue
+        view.say(f"undoing what {folder.name} left")
+        try:
+            await restoring.restore_run(folder, view.say)
+        except EnvironmentFault:
+            if is_live(folder):
+                continue  # somebody else is at it
+            raise
+        finish(folder)
 
 
 def finish(folder: Path, *, only: str | None = None) -> Finished:
     """
-    Read a run's journal and write its reports beside it.
+    Read a run's journal and write its reports beside it, each whole or not at all.
 
     Raises:
-        EnvironmentFault: The journal is missing or damaged, or a report cannot be written.
+        EnvironmentFault: The journal is missing or damaged, or a report cannot be written; the others are.
     """
     from drill.assemble import assemble
 
     history = replay(folder)
     record = assemble(history)
-    files = []
+    files, failed = [], []
     for name in sorted(plugins.installed("report")):
         if only is None or name == only:
-            report = plugins.load("report", name)()
-            path = folder / report.filename
             try:
-                path.write_bytes(report.render(record, history))
-            except OSError as error:
-                raise EnvironmentFault(f"the report {path} cannot be written: {error.strerror}") from error
-            files.append(path)
+                files.append(_write(folder, plugins.load("report", name)(), record, history))
+            except EnvironmentFault as error:
+                failed.append(error)
+    if failed:
+        raise failed[0]
     return Finished(folder, record, tuple(files))
+
+
+def _write(folder: Path, report: Format, record: Record, history: History) -> Path:
+    path = folder / report.filename
+    partial = path.with_name(f".{path.name}")
+    try:
+        partial.write_bytes(report.render(record, history))
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise EnvironmentFault(f"the report {path} cannot be written: {error.strerror}") from error
+    return path
 
 
 def run_id(drill: str) -> str:
     """A name for a run that sorts by time and never repeats: 20261121-154903-region-failover-1a2b."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    return f"{stamp}-{re.sub(r'[^A-Za-z0-9._-]', '-', drill)}-{secrets.token_hex(2)}"
+    return f"{stamp}-{_file_name(drill)}-{secrets.token_hex(2)}"
+
+
+def _file_name(name: str) -> str:
+    """A name as part of a file's: somebody else's experiment may be called anything."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:100]
 
 
 def _load(
@@ -216,23 +262,25 @@ async def _lab(drill: Drill, view: View, on: Path | str | None, stopping: _Signa
     from drill import lab as labs
 
     view.say(f"bringing up the lab {drill.lab}")
-    coming = asyncio.ensure_future(labs.up(drill.lab, progress=lambda text: view.say(f"waiting: {text}")))
+    coming = asyncio.create_task(labs.up(drill.lab, progress=lambda text: view.say(f"waiting: {text}")))
 
-    def stop(reason: str) -> None:
-        coming.cancel()
-
-    stopping.on_signal = stop
+    # Once only: a second Ctrl-C must not cut short how the lab cleans up after the first.
+    stopping.tell(lambda reason: coming.cancel() if not coming.cancelling() else None)
     try:
         lab = await coming
     except asyncio.CancelledError:
         raise Refused("stopped while the lab was coming up; nothing was broken") from None
     finally:
-        stopping.on_signal = None
+        stopping.tell(None)
     try:
         yield lab
     finally:
         view.say("bringing the lab down")
-        await lab.down()
+        try:
+            await lab.down()
+        except EnvironmentFault as error:
+            # What the drill showed does not hang on it.
+            view.say(str(error))
 
 
 @asynccontextmanager
@@ -254,27 +302,46 @@ async def _guarded(folder: Path, conductor: Conductor) -> AsyncIterator[None]:
 
 
 class _Signals:
-    """SIGINT, SIGTERM and SIGHUP stop the run; a second one does not lose the undo."""
+    """
+    SIGINT, SIGTERM and SIGHUP stop the run; further ones do not lose the undo or the reports.
+
+    One that was ignored when drill was started (nohup) stays ignored.
+    """
 
     def __init__(self) -> None:
-        self.on_signal: Callable[[str], None] | None = None
-        self.count = 0
+        self._listener: Callable[[str], object] | None = None
+        self._unheard = ""
+        self.heard = False
+        self._numbers = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) is not signal.SIG_IGN
+        ]
+
+    def tell(self, listener: Callable[[str], object] | None) -> None:
+        """From now on *listener* hears of signals, beginning with one that came while nobody listened."""
+        self._listener = listener
+        if listener and self._unheard:
+            listener(self._unheard)
 
     def __enter__(self) -> _Signals:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in self._numbers:
             loop.add_signal_handler(number, self._signalled, number)
         return self
 
     def __exit__(self, *exc: object) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in self._numbers:
             loop.remove_signal_handler(number)
 
     def _signalled(self, number: signal.Signals) -> None:
-        self.count += 1
-        if self.on_signal:
-            self.on_signal(f"stopped by a person ({number.name})")
+        self.heard = True
+        reason = f"stopped by a person ({number.name})"
+        if self._listener:
+            self._listener(reason)
+        else:
+            self._unheard = reason
 
 
 def _under_test(drill: Drill, on: Path | str | None) -> str | None:
@@ -301,22 +368,29 @@ def _one_at_a_time(system: str | None, environment: Mapping[str, str]) -> Iterat
     if system is None:
         yield
         return
-    state = environment.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    path = Path(state) / "drill" / "locks" / f"{system}.lock"
+    state = environment.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):  # as its specification has it
+        state = os.path.expanduser("~/.local/state")
+    path = Path(state) / "drill" / "locks" / f"{_file_name(system)}.lock"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise EnvironmentFault(f"the lock {path} cannot be taken: {error.strerror}") from error
+        raise EnvironmentFault(
+            f"the lock {path} cannot be taken: {error.strerror}",
+            hint="set XDG_STATE_HOME to a folder that can be written",
+        ) from error
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             holder = os.pread(fd, 100, 0).decode(errors="replace").strip()
             raise Refused(
                 f"another drill of the system {system} is going on (process {holder or 'unknown'})",
                 hint="one drill at a time per system: wait for it to end",
             ) from None
+        except OSError as error:
+            raise EnvironmentFault(f"the lock {path} cannot be taken: {error.strerror}") from error
         os.truncate(fd, 0)
         os.pwrite(fd, str(os.getpid()).encode(), 0)
         yield

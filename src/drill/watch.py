@@ -7,7 +7,7 @@ was measured is decided later, from the journal. No input or output.
 
 from __future__ import annotations
 
-from drill.measure import redundancy_parameters, sustained
+from drill.measure import redundancy_parameters, resolve, sustained
 from drill.model import SECOND, Condition, Guard, Outcome, Parameters, Plan, Probe, Sample, Window
 
 _IN_A_ROW = 3  # failures of a guarded probe that are no hiccup
@@ -19,15 +19,32 @@ class Watch:
     Gathers the samples of one run.
 
     Attributes:
-        fault: The window of the first fault action; None before.
+        fault: The window of the first fault, from its first action until it was made; None before.
+
+        latest: The same of the latest fault: what is awaited is awaited after all of it.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.fault: Window | None = None
+        self.latest: Window | None = None
         self._plan = plan
         self._samples: dict[str, list[Sample]] = {probe.name: [] for probe in plan.probes}
-        self._judged_at: dict[str, int] = {}
-        self._sustained: dict[str, bool] = {}
+        self._judged: dict[tuple[str, Condition], tuple[int, bool]] = {}
+
+    def fault_begins(self, at: int) -> None:
+        """A fault is about to be carried out. What was found out before says nothing about it."""
+        self.latest = Window(at, at)
+        self.fault = self.fault or self.latest
+        self._judged.clear()
+
+    def fault_is_made(self, at: int) -> None:
+        """The fault that began last has been carried out."""
+        assert self.latest is not None
+        assert self.fault is not None
+        made = Window(self.latest.lower, at)
+        self.fault = made if self.fault == self.latest else self.fault
+        self.latest = made
+        self._judged.clear()
 
     def add(self, probe: str, samples: tuple[Sample, ...]) -> None:
         """Note samples in the order they ended."""
@@ -70,21 +87,44 @@ class Watch:
         return None
 
     def _back(self, probe: Probe, condition: Condition, now: int) -> bool:
-        """Whether a probe is good and has stayed so, judged at most twice a second."""
+        """Whether a probe is good and has stayed so since the latest fault was made, judged at most twice a second."""
         assert self.fault is not None
-        if now - self._judged_at.get(probe.name, 0) >= _AGAIN:
-            self._judged_at[probe.name] = now
+        assert self.latest is not None
+        judged_at, back = self._judged.get((probe.name, condition), (0, False))
+        if now - judged_at >= _AGAIN:
             # What is still in flight may yet fail: judge only what has had its whole deadline.
             settled = now - probe.deadline - 2 * probe.every
-            seen = [s for s in self._samples[probe.name] if s.planned <= settled]
-            self._sustained[probe.name] = sustained(seen, self.fault, probe.every, self._parameters(probe, condition))
-        return self._sustained.get(probe.name, False)
+            rules = self._parameters(probe, condition)
+            back = not self._failed_lately(probe, settled, rules) and self._sustained(probe, settled, rules)
+            self._judged[probe.name, condition] = now, back
+        return back
+
+    def _sustained(self, probe: Probe, settled: int, rules: Parameters) -> bool:
+        assert self.fault is not None
+        assert self.latest is not None
+        # An outage that was over before the latest fault's last action says nothing about what that action does.
+        since = Window(self.latest.upper, self.latest.upper)
+        seen = [sample for sample in self._samples[probe.name] if sample.planned <= settled]
+        return all(sustained(seen, window, probe.every, rules) for window in (since, self.fault))
+
+    def _failed_lately(self, probe: Probe, settled: int, rules: Parameters) -> bool:
+        """Whether a failure within the last hold rules recovery out: seen at once, however long the outage was."""
+        assert self.fault is not None
+        if rules.onset_ratio or rules.recovery_ratio:
+            return False
+        since = settled - resolve(rules, probe.every).hold
+        for sample in reversed(self._samples[probe.name]):
+            if sample.planned < since - probe.deadline:
+                return False
+            if sample.outcome is Outcome.FAILED and sample.sent is not None and sample.sent > since:
+                return (sample.ended or sample.sent) >= self.fault.lower
+        return False
 
     def _parameters(self, probe: Probe, condition: Condition) -> Parameters:
         return self._plan.parameters if condition is Condition.RECOVERY else redundancy_parameters(probe.every)
 
     def _bad_since_fault(self, name: str) -> bool:
-        since = self.fault.lower if self.fault else 0
+        since = self.latest.lower if self.latest else 0
         return any(s.outcome is Outcome.FAILED and (s.sent or s.planned) >= since for s in self._samples[name])
 
     def _down_for(self, name: str, now: int) -> int:

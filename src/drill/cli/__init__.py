@@ -8,7 +8,10 @@ before it runs: `drill --help` must answer at once.
 from __future__ import annotations
 
 import importlib
+import io
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
@@ -18,6 +21,8 @@ from drill.errors import DrillError
 
 # In the order a newcomer meets them.
 COMMANDS = ("init", "lint", "plan", "run", "report", "restore", "lab", "plugins", "schema")
+
+_NOBODY_READS = 141  # whoever read our output has gone, as `drill plan | head` does: what a shell makes of SIGPIPE
 
 
 class Commands(click.Group):
@@ -59,16 +64,55 @@ def drill() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; the exit code is the result."""
+    """Run the command line; the exit code is the result, also when nobody reads what it prints."""
+    _have_standard_streams()
+    code = _result(list(arguments) if arguments is not None else None)
     try:
-        drill.main(args=list(arguments) if arguments is not None else None, prog_name="drill", standalone_mode=True)
+        sys.stdout.flush()
+    except OSError:
+        # Python would try once more at its end, and then its own exit code replaces ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _result(arguments: list[str] | None) -> int:
+    """Carry one command out; every exception has the exit code that the README gives it, 1 is nothing but missed."""
+    out = sys.stdout
+    try:
+        code = drill.main(args=arguments, prog_name="drill", standalone_mode=False)
+    except SystemExit as end:
+        # Of a broken pipe, Click makes a 1 and another standard output.
+        code = end.code if sys.stdout is out else _NOBODY_READS
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped by a person", err=True)
+        return DrillError.exit_code
     except DrillError as error:
         click.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except BrokenPipeError:
-        # Whoever read our output has gone, as `drill plan | head` does.
-        sys.stderr.close()
-        sys.exit(141)
+        return _NOBODY_READS
+    except Exception:  # noqa: BLE001  a traceback is the right message for us, its exit code 1 would say "missed"
+        traceback.print_exc()
+        return DrillError.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _have_standard_streams() -> None:
+    """Open what the caller closed (`drill run >&-`): a journal with its number would get what is printed."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number, inheritable=True)
+                os.close(null)
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that has no "≤" shows a "?", and the drill goes on.
+            stream.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from drill.cli import say
-from drill.errors import SpecError
+from drill.errors import EnvironmentFault, SpecError
 
 
 @click.command("report")
@@ -35,17 +35,20 @@ def command(run: str | None, only: str | None, reports: Path, as_json: bool) -> 
     from drill import plugins
     from drill import run as running
     from drill.cli import view as views
+    from drill.journal import is_live, replay
+    from drill.reports.json import JsonFormat
 
     if only is not None and only not in plugins.installed("report"):
         raise SpecError(f"no report format {only}", hint=f"known are {', '.join(sorted(plugins.installed('report')))}")
-    finished = running.finish(folder_of(run, reports), only=only)
-    if as_json:
-        from drill.journal import replay
-        from drill.reports.json import JsonFormat
-
-        click.echo(JsonFormat().render(finished.record, replay(finished.folder)).decode(), nl=False)
-    else:
-        views.verdict(finished)
+    folder = folder_of(run, reports)
+    if is_live(folder):
+        raise EnvironmentFault(f"the run {folder.name} is still going on: there is nothing to judge yet")
+    finished = running.finish(folder, only=only)
+    with say.while_heard():
+        if as_json:
+            click.echo(JsonFormat().render(finished.record, replay(finished.folder)), nl=False)
+        else:
+            views.verdict(finished)
     raise SystemExit(finished.record.exit_code)
 
 

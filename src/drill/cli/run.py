@@ -81,10 +81,11 @@ def command(
         finished = asyncio.run(running.run(loaded.drill, folder, view, environment=os.environ, on=on, trigger=trigger))
     finally:
         view.close()
-    if as_json:
-        click.echo((finished.folder / "report.json").read_text(), nl=False)
-    else:
-        views.verdict(finished)
+    with say.while_heard():
+        if as_json:
+            click.echo((finished.folder / "report.json").read_bytes(), nl=False)
+        else:
+            views.verdict(finished)
     raise SystemExit(finished.record.exit_code)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -11,6 +13,15 @@ import click
 from drill.errors import Problem, Severity
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+
+
+@contextmanager
+def while_heard() -> Iterator[None]:
+    """Print as long as somebody reads; the exit code stays what it is when nobody does."""
+    with suppress(OSError):
+        yield
+        sys.stdout.flush()
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 

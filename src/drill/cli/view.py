@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -129,7 +130,9 @@ class PlainView:
         self._start = time.monotonic()
 
     def say(self, text: str) -> None:
-        click.echo(f"{time.monotonic() - self._start:7.1f} s  {text}", err=True)
+        # A run goes on when nobody listens any more.
+        with suppress(OSError):
+            click.echo(f"{time.monotonic() - self._start:7.1f} s  {text}", err=True)
 
     def began(self, run: Plan, conductor: Conductor) -> None:
         self.say(f"{run.title} ({run.drill}, system {run.system})")
@@ -182,7 +185,8 @@ class LiveView:
             self.say(text)
 
     def close(self) -> None:
-        self._live.stop()
+        with suppress(OSError):
+            self._live.stop()
 
     def _cell(self, event: Samples) -> None:
         cells = self._cells.setdefault(event.probe, deque(maxlen=_RIBBON))
