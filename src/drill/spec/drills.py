@@ -26,6 +26,8 @@ from drill.spec.files import Files
 from drill.spec.shape import BAD, suggest
 from drill.spec.source import Node
 
+_OF_DATA = (Measure.RPO, Measure.LOST_WRITES, Measure.INTEGRITY)
+
 
 def read(files: Files) -> Drill:
     """
@@ -70,6 +72,14 @@ def around(files: Files, probes: Sequence[Path], objectives: Sequence[Objective]
     files.rto = next((o.target for o in objectives if o.measure is Measure.RTO), None)
     for probe in probes:
         files.read_probe(probe, judged=True)
+    writes = any(probe.writes for probe in files.probes.values())
+    for objective in objectives:
+        if objective.measure in _OF_DATA and not writes and not files.problems.errors:
+            files.problems.error(
+                f"{objective.measure.value} needs a probe that writes and reads survivors back",
+                at,
+                "give one that has write: and survivors: with --probe",
+            )
     fault = files.read_fault(files.path.stem, files.path, "chaostoolkit", {}, at)
     if fault is None or files.problems.errors:
         raise files.refusal()
@@ -202,7 +212,7 @@ def _check_objectives(
     for objective in objectives:
         key = given.key(objective.measure.value)
         at = key.at if key else given.at
-        if objective.measure in (Measure.RPO, Measure.LOST_WRITES, Measure.INTEGRITY) and complete and not writes:
+        if objective.measure in _OF_DATA and complete and not writes:
             files.problems.error(
                 f"{objective.measure.value} needs a probe that writes and reads survivors back",
                 at,

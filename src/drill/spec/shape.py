@@ -85,6 +85,7 @@ class Text:
     expected: str = "text"
     pattern: str | None = None
     lines: bool = True
+    longest: int | None = None  # characters
 
     def read(self, node: Node, name: str, problems: Problems) -> Any:
         if not isinstance(node.value, str):
@@ -96,10 +97,16 @@ class Text:
             return problems.error(f"{name} must be {self.expected}, not empty", node.at)
         if self.pattern and not re.fullmatch(self.pattern, node.value):
             return _refuse(self, node, name, problems)
+        if self.longest and len(node.value) > self.longest:
+            return problems.error(f"{name} must have at most {self.longest} characters, not {len(node.value)}", node.at)
         return node.value
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string", **({"pattern": f"^(?:{self.pattern})$"} if self.pattern else {"minLength": 1})}
+        return {
+            "type": "string",
+            **({"pattern": f"^(?:{self.pattern})$"} if self.pattern else {"minLength": 1}),
+            **({"maxLength": self.longest} if self.longest else {}),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,7 +419,10 @@ def _plain(value: Any) -> bool:
 
 text = Text()
 line = Text("one line of text", pattern=r"[^\n]+")
-name = Text("a name of letters, digits, dots, dashes and underscores", pattern=r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# Names become names of files, which have 255 bytes and other things in them.
+name = Text(
+    "a name of letters, digits, dots, dashes and underscores", pattern=r"[A-Za-z0-9][A-Za-z0-9._-]*", longest=100
+)
 integer = Number("a whole number")
 count = Number("a whole number, 0 or more", least=0)
 number = Number("a number", whole=False)
