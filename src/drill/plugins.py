@@ -49,10 +49,11 @@ def load(what: str, name: str) -> Any:
         raise EnvironmentFault(f"no {what} named {name} is installed", hint=hint)
     try:
         return found[name].load()
-    except ImportError as error:
+    except Exception as error:  # a stranger's module may fail at import in any way
+        lacks_extra = what == "lab" and isinstance(error, ImportError)
         raise EnvironmentFault(
-            f"the {what} {name} of {_package(found[name])} cannot be imported: {error}",
-            hint='the lab needs its extra: pip install "drill-orchestrator[lab]"' if what == "lab" else None,
+            f"the {what} {name} of {_package(found[name])} cannot be imported: {error or type(error).__name__}",
+            hint='the lab needs its extra: pip install "drill-orchestrator[lab]"' if lacks_extra else None,
         ) from error
 
 
