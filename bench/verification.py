@@ -53,6 +53,7 @@ def child(size: int) -> None:
             outcome = Outcome.OK if fate is Fate.ACKNOWLEDGED else Outcome.FAILED
             yield Sample(sent, sent, sent + MILLISECOND, outcome, "", "east" if n < first_after else "west", n, fate)
 
+    # Both readings share their ids, as they do when a journal is read back.
     found = tuple(n for n in range(size) if survived(n))
     end = size * EVERY + SECOND
     reads = [SurvivorRead(sent=at, ended=at + SECOND, ids=found) for at in (end, end + 3 * SECOND)]

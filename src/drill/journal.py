@@ -13,7 +13,7 @@ import fcntl
 import hashlib
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +21,7 @@ from typing import BinaryIO
 import msgspec
 
 from drill.errors import EnvironmentFault
-from drill.model import AnyEvent, Began, History
+from drill.model import AnyEvent, Began, History, Survivors
 
 NAME = "journal.log"
 GENESIS = "0" * 64
@@ -151,11 +151,24 @@ def replay(folder: Path) -> History:
     newest = b""
     with _opened(path) as file:
         for line, event in _lines(file, path):
+            if isinstance(event, Survivors):
+                event = _shared(event, events)
             events.append(event)
             newest = line
     if not events or not isinstance(events[0], Began):
         raise EnvironmentFault(f"the journal {path} does not begin with a run")
     return History(tuple(events), hashlib.sha256(newest).hexdigest())
+
+
+def _shared(event: Survivors, before: Sequence[AnyEvent]) -> Survivors:
+    """The event with the ids of the reading before it, where they are the same: there may be millions."""
+    for other in reversed(before):
+        if isinstance(other, Survivors) and other.probe == event.probe:
+            if other.read.ids == event.read.ids:
+                read = msgspec.structs.replace(event.read, ids=other.read.ids)
+                return msgspec.structs.replace(event, read=read)
+            break
+    return event
 
 
 def salvage(folder: Path) -> tuple[History, str | None]:

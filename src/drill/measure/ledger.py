@@ -8,24 +8,16 @@ survivors S; a write is sent at a and its answer is there at f.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from drill.measure.bounds import combine
+from drill.measure.writes import Ids, Write, Writes, writes_of
 from drill.model import SECOND, Bounds, Fate, Ledger, Sample, SurvivorRead, Window, WritesPlanned
 
+__all__ = ["Exposure", "Settled", "Undone", "Write", "data_loss", "exposure", "holes", "ledger", "writes_of"]
+
 SETTLE = 2 * SECOND  # two reads this far apart must agree
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One attempted write: when it was sent, when its answer was there, and who gave it."""
-
-    id: int
-    fate: Fate
-    sent: int
-    ended: int
-    served_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,29 +78,8 @@ class Undone:
         return [w for w in writes if (self.back is not None and w.sent >= self.back) or w.id in seen]
 
 
-def writes_of(samples: Iterable[Sample]) -> dict[int, Write]:
-    """
-    Every write that was sent, by id.
-
-    One whose fate is not told is unknown. Should one id have been sent twice,
-    one acknowledgement is enough, and one unknown end outweighs a refusal.
-    """
-    rank = [Fate.REFUSED, Fate.UNKNOWN, Fate.ACKNOWLEDGED]
-    found: dict[int, Write] = {}
-    for sample in samples:
-        if sample.id is None or sample.sent is None:
-            continue
-        fate = sample.fate or Fate.UNKNOWN
-        ended = sample.sent if sample.ended is None else sample.ended
-        write = Write(sample.id, fate, sample.sent, ended, sample.served_by)
-        other = found.get(write.id)
-        if other is None or rank.index(other.fate) < rank.index(fate):
-            found[write.id] = write
-    return found
-
-
 def exposure(
-    writes: Collection[Write],
+    writes: Iterable[Write],
     slots: Sequence[Sample],
     t0: Window,
     every: int,
@@ -141,7 +112,7 @@ def exposure(
     )
 
 
-def settled_reads(reads: Iterable[SurvivorRead], writes: dict[int, Write]) -> list[Settled]:
+def settled_reads(reads: Iterable[SurvivorRead], writes: Mapping[int, Write]) -> list[Settled]:
     """
     Every reading that the last one at least two seconds before it agrees with, in order.
 
@@ -153,18 +124,24 @@ def settled_reads(reads: Iterable[SurvivorRead], writes: dict[int, Write]) -> li
     found = []
     for read in good:
         n = bisect_right(starts, read.sent - SETTLE)
-        if n and _covered(good[n - 1], starts[n - 1], writes) == _covered(read, starts[n - 1], writes):
+        if n and _agree(good[n - 1], read, writes):
             found.append(Settled(read, starts[n - 1]))
     return found
 
 
-def _covered(read: SurvivorRead, until: int, writes: dict[int, Write]) -> list[int]:
+def _agree(before: SurvivorRead, read: SurvivorRead, writes: Mapping[int, Write]) -> bool:
+    # Most often they are the same in every id, and nothing more need be looked up.
+    same = before.ids == read.ids
+    return same or _covered(before, before.sent, writes) == _covered(read, before.sent, writes)
+
+
+def _covered(read: SurvivorRead, until: int, writes: Mapping[int, Write]) -> list[int]:
     return sorted(id for id in read.ids or () if id not in writes or writes[id].ended <= until)
 
 
 def ledger(
     probe: str,
-    writes: dict[int, Write],
+    writes: Mapping[int, Write],
     reads: Sequence[SurvivorRead],
     t0: Window | None,
     *,
@@ -187,43 +164,86 @@ def ledger(
     recovery point of its own, and `rpo` is the worse of the two.
     """
     settled = settled_reads(reads, writes)
-    fates = [write.fate for write in writes.values()]
+    ordered = writes if isinstance(writes, Writes) else Writes(writes[id] for id in sorted(writes))
     told = Ledger(
         probe=probe,
-        acknowledged=fates.count(Fate.ACKNOWLEDGED),
-        refused=fates.count(Fate.REFUSED),
-        unknown=fates.count(Fate.UNKNOWN),
+        acknowledged=ordered.count(Fate.ACKNOWLEDGED),
+        refused=ordered.count(Fate.REFUSED),
+        unknown=ordered.count(Fate.UNKNOWN),
         survivors=None,
         exposed=exposed is not None and exposed.enough,
         exposure=exposed.count if exposed else 0,
         needed=exposed.needed if exposed else 0,
         last_age=exposed.last_age if exposed else None,
     )
-    return _settled(told, writes, settled, reads, t0, planned, undo) if settled else told
+    return _settled(told, ordered, settled, reads, t0, planned, undo) if settled else told
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """
+    What the survivors say of each write; of the kept ones, which are nearly all, only what is asked for.
+
+    Attributes:
+        stale: Kept ones that the first reading lacks.
+
+        recent: For each instant asked about, when the newest kept write that had ended by then was sent.
+    """
+
+    lost: list[Write]
+    unread: list[Write]
+    absent: list[int]
+    recovered: list[int]
+    zombie: list[int]
+    stale: list[int]
+    recent: list[int | None]
+
+
+def _sorted_out(
+    writes: Writes, survivors: Ids, settled: Sequence[Settled], reads: Sequence[SurvivorRead], instants: Sequence[int]
+) -> _Sorted:
+    first, last = settled[0], settled[-1]
+    seen_first = survivors if first.read.ids == last.read.ids else Ids(first.read.ids or ())
+    later = [(read.sent, Ids(read.ids)) for read in reads if read.ids is not None and read.sent > last.read.sent]
+    told = _Sorted([], [], [], [], [], [], [None] * len(instants))
+    contradicted: list[Write] = []
+    for write, survived in zip(writes.each(), survivors.beside(writes), strict=True):
+        if write.fate is Fate.REFUSED:
+            if survived:
+                told.zombie.append(write.id)
+        elif write.fate is Fate.UNKNOWN:
+            (told.recovered if survived else told.absent).append(write.id)
+        elif not survived:
+            (told.lost if write.ended <= last.until else told.unread).append(write)
+        else:
+            for n, instant in enumerate(instants):
+                newest = told.recent[n]
+                if write.ended <= instant and (newest is None or write.sent > newest):
+                    told.recent[n] = write.sent
+            if seen_first is not survivors and write.ended <= first.until and write.id not in seen_first:
+                told.stale.append(write.id)
+            # Survivors that a reading after the last settled one no longer shows.
+            if later and any(write.ended <= sent and write.id not in ids for sent, ids in later):
+                contradicted.append(write)
+    told.unread += contradicted
+    return told
 
 
 def _settled(
     told: Ledger,
-    writes: dict[int, Write],
+    writes: Writes,
     settled: Sequence[Settled],
     reads: Sequence[SurvivorRead],
     t0: Window | None,
     planned: Sequence[WritesPlanned],
     undo: Undone | None,
 ) -> Ledger:
-    first, last = settled[0], settled[-1]
-    found = last.read.ids or ()
-    survivors = set(found)
-    by_fate = {fate: [w for w in writes.values() if w.fate is fate] for fate in Fate}
-    acknowledged, unknown = by_fate[Fate.ACKNOWLEDGED], by_fate[Fate.UNKNOWN]
-    lost = [w for w in acknowledged if w.id not in survivors and w.ended <= last.until]
-    unread = [w for w in acknowledged if w.id not in survivors and w.ended > last.until]
-    unread += _contradicted([w for w in acknowledged if w.id in survivors], last, reads)
-    kept = [w for w in acknowledged if w.id in survivors]
-    absent = [w.id for w in unknown if w.id not in survivors]
-    unsent = [id for id in survivors if id not in writes]
+    survivors = Ids(settled[-1].read.ids or ())
+    instants = [window.lower for window in (t0, undo.began if undo else None) if window is not None]
+    found = _sorted_out(writes, survivors, settled, reads, instants)
+    lost, unread = found.lost, found.unread
+    unsent = survivors.without(writes)
     in_flight = {id for id in unsent if any(_planned(id, each) for each in planned)}
-    seen_first = set(first.read.ids or ())
     again = [] if undo is None else undo.lost(lost, reads)
     way_back = {w.id for w in again}
     first_lost = [w for w in lost if w.id not in way_back]
@@ -233,33 +253,32 @@ def _settled(
         "settled": True,
         "lost": _ids(w.id for w in lost),
         "late_loss": _ids(w.id for w in lost if t0 is not None and w.ended > t0.lower),
-        "recovered": _ids([*(w.id for w in unknown if w.id in survivors), *in_flight]),
-        "absent": _ids(absent),
+        "recovered": _ids([*found.recovered, *in_flight]),
+        "absent": _ids(found.absent),
         "phantom": _ids(id for id in unsent if id not in in_flight),
-        "zombie": _ids(w.id for w in by_fate[Fate.REFUSED] if w.id in survivors),
-        "stale": _ids(w.id for w in kept if w.ended <= first.until and w.id not in seen_first),
+        "zombie": _ids(found.zombie),
+        "stale": _ids(found.stale),
         "holes": _ids(
             {
-                *holes(first_lost, acknowledged, survivors, t0),
-                *holes(again, acknowledged, survivors, None if undo is None else undo.began),
+                *holes(first_lost, writes.values(), survivors, t0),
+                *holes(again, writes.values(), survivors, None if undo is None else undo.began),
             }
         ),
         "failback_lost": _ids(w.id for w in again),
-        "duplicates": len(found) - len(survivors),
+        "duplicates": survivors.repeated,
         "unread": len(unread),
         "lost_writes": Bounds(len(lost), len(lost) + len(unread)),
-        "worst_case": len(lost) + len(unread) + len(absent),
+        "worst_case": len(lost) + len(unread) + len(found.absent),
         "oldest_lost": min((w.id for w in lost), default=None, key=lambda id: writes[id].sent),
         "newest_lost": max((w.id for w in lost), default=None, key=lambda id: writes[id].sent),
     }
     if t0 is not None:
-        safe = [w.sent for w in kept if w.ended <= t0.lower]
-        fields["resolution"] = t0.upper - max(safe) if safe else None
+        fields["resolution"] = None if found.recent[0] is None else t0.upper - found.recent[0]
         fields["rpo"] = data_loss(first_lost, unread, t0, fields["resolution"])
     if t0 is not None and undo is not None:
-        safe = [w.sent for w in kept if w.ended <= undo.began.lower]
+        safe = found.recent[1]
         later = [w for w in unread if w.ended > undo.began.lower]
-        fields["failback_rpo"] = data_loss(again, later, undo.began, undo.began.upper - max(safe) if safe else None)
+        fields["failback_rpo"] = data_loss(again, later, undo.began, None if safe is None else undo.began.upper - safe)
         if again:
             fields["rpo"] = combine([fields["rpo"], fields["failback_rpo"]])
     return Ledger(**fields)
@@ -280,9 +299,7 @@ def data_loss(lost: Sequence[Write], unread: Sequence[Write], t0: Window, resolu
     return Bounds(max(0, end - min(w.ended for w in lost)), upper)
 
 
-def holes(
-    lost: Sequence[Write], acknowledged: Sequence[Write], survivors: Collection[int], t0: Window | None
-) -> list[int]:
+def holes(lost: Sequence[Write], writes: Collection[Write], survivors: Container[int], t0: Window | None) -> list[int]:
     """
     Surviving writes younger than a lost one on the same server: there is no single recovery point.
 
@@ -297,13 +314,17 @@ def holes(
     newest = max(w.sent for w in lost)
     old = {w.served_by for w in lost}
     takeover = min(
-        (w.sent for w in acknowledged if w.served_by is not None and w.served_by not in old and w.sent > point),
+        (
+            w.sent
+            for w in writes
+            if w.sent > point and w.fate is Fate.ACKNOWLEDGED and w.served_by is not None and w.served_by not in old
+        ),
         default=None,
     )
     by_time = newest if t0 is None else max(t0.lower, newest)
     found = []
-    for w in acknowledged:
-        if w.id not in survivors or w.sent <= point:
+    for w in writes:
+        if w.sent <= point or w.fate is not Fate.ACKNOWLEDGED or w.id not in survivors:
             continue
         if None in old or w.served_by is None or takeover is None:
             hole = w.ended <= by_time
@@ -312,12 +333,6 @@ def holes(
         if hole:
             found.append(w.id)
     return found
-
-
-def _contradicted(kept: Sequence[Write], last: Settled, reads: Sequence[SurvivorRead]) -> list[Write]:
-    """Survivors that a reading after the last settled one no longer shows."""
-    later = [(read.sent, set(read.ids)) for read in reads if read.ids is not None and read.sent > last.read.sent]
-    return [w for w in kept if any(w.ended <= sent and w.id not in ids for sent, ids in later)]
 
 
 def _planned(id: int, each: WritesPlanned) -> bool:
