@@ -135,6 +135,27 @@ async def test_more_ids_than_one_consumer_may_hold_are_read(broker: Rabbitmq, mo
     assert survivors == list(range(1, 331))
 
 
+async def test_reading_while_writing_goes_on_misses_nothing(broker: Rabbitmq) -> None:
+    """Whatever was confirmed before a reading began is in it, again and again, once each."""
+    write = {"queue": "drill.busy"}
+    async with (
+        opened(RabbitmqProbe, url=broker.url, write=write) as reader,
+        sampling(RabbitmqProbe, every=10, ids=itertools.count(1), url=broker.url, connection="pooled", write=write) as (
+            sampler,
+            seen,
+        ),
+    ):
+        missed, twice = [], []
+        for _ in range(4):
+            await until(sampler, Outcome.OK, times=20)
+            confirmed = {sample.id for sample in seen if sample.fate is Fate.ACKNOWLEDGED}
+            survivors, _ = await reader.survivors(1, 10**6)
+            missed.append(sorted(confirmed - set(survivors)))
+            twice.append(len(survivors) - len(set(survivors)))
+
+    assert (missed, twice) == ([[]] * 4, [0] * 4)
+
+
 async def test_a_frozen_broker_fails_at_the_deadline_and_comes_back(broker: Rabbitmq) -> None:
     """While RabbitMQ is frozen writes fail at their deadline and are unknown; thawed, it is good again."""
     async with sampling(
