@@ -55,6 +55,15 @@ quick: $(VENV)/.dev ## the tests that start no lab
 bench: $(VENV)/.dev ## how accurate and how fast, beside peers; QUICK=1 only tries it
 	@$(BIN)/python -m bench.run $(if $(QUICK),--quick) $(ONLY)
 
+.PHONY: mutants
+mutants: $(VENV)/.dev ## plant bugs in measuring and judging, and see that a test finds each (an hour or two)
+	nice $(BIN)/mutmut run
+	$(BIN)/mutmut results
+
+.PHONY: pictures
+pictures: $(VENV)/.dev ## the pictures of docs/measurement.md
+	$(BIN)/python docs/pictures.py
+
 .PHONY: sample
 sample: $(VENV)/.dev ## a new sample report from a real run
 	$(BIN)/python -m tests.make_sample
