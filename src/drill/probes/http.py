@@ -125,6 +125,7 @@ class HttpProbe:
         self._request = self._write or options
         self._method = self._request.get("method") or ("POST" if self._write else "GET")
         self._headers = {**(options.get("headers") or {}), **(self._request.get("headers") or {})}
+        self._fixed: dict[str, Any] = {key: self._request.get(key) for key in ("url", "json", "body")}
         self._good = _expectation(self._write.get("acknowledged") if self._write else options.get("expect"))
         self._refused = _statuses(self._request.get("refused"))
         self._served_by = options.get("served_by") or {}
@@ -155,14 +156,15 @@ class HttpProbe:
 
     async def sample(self, id: int | None) -> Answer:
         assert self._session is not None
-        fill = {} if id is None else {"id": id}
-        request = filled({key: self._request.get(key) for key in ("url", "json", "body")}, **fill)
+        request, headers = self._fixed, self._headers
+        if id is not None:
+            request, headers = filled(self._fixed, id=id), filled(self._headers, id=id)
         unknown = None if id is None else Fate.UNKNOWN
         try:
             async with self._session.request(
                 self._method,
                 request["url"],
-                headers=filled(self._headers, **fill),
+                headers=headers,
                 json=request["json"],
                 data=request["body"],
                 allow_redirects=False,
