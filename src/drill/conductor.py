@@ -18,7 +18,8 @@ from typing import Any, Protocol
 
 from drill.clock import Clock
 from drill.engines import Engine
-from drill.errors import DrillError, EnvironmentFault, FaultLeftInPlace, Refused
+from drill.errors import DrillError, EnvironmentFault, Refused
+from drill.faults import Faults
 from drill.journal import Journal
 from drill.model import (
     SECOND,
@@ -27,26 +28,20 @@ from drill.model import (
     Condition,
     Delayed,
     Ended,
-    Fault,
-    Injected,
-    InjectFailed,
     LoadBegan,
     LoadEnded,
     Mark,
     Note,
     Observed,
     Plan,
-    Prepared,
     Step,
     StepBegan,
     StepEnded,
     StepKind,
     Traffic,
-    Undo,
     Window,
 )
 from drill.probes import Prober
-from drill.restoring import JournalGate, undo_one
 from drill.sampling import Sampling
 from drill.scrub import Scrubber
 from drill.watch import Watch
@@ -114,7 +109,6 @@ class Conductor:
         self.plan = plan
         self._journal = journal
         self._clock = clock
-        self._engines = engines
         self._scrub = scrub
         self._marks = marks
         self._load = load
@@ -123,12 +117,9 @@ class Conductor:
         self._rng = rng or random.Random()  # noqa: S311
         self._told: Stopped | None = None
         self._stop: asyncio.Future[Stopped] | None = None
-        self._undos: dict[str, Undo] = {}
-        self._gates: dict[str, JournalGate] = {}
-        self._left: dict[str, FaultLeftInPlace] = {}
-        self._broke = False
         self._began = 0
         self._watch = Watch(plan)
+        self._faults = Faults(journal, clock=clock, engines=engines, scrub=scrub, watch=self._watch)
         self._sampling = Sampling(
             plan,
             journal,
@@ -144,10 +135,7 @@ class Conductor:
     @property
     def instructions(self) -> list[str]:
         """What a person must do about faults that may still be in place."""
-        said = [self._left[name].instructions if name in self._left else undo for name, undo in self._undos.items()]
-        return [
-            line for each in said for line in ((each.instructions or each.summary) if isinstance(each, Undo) else each)
-        ]
+        return self._faults.instructions
 
     def stop(self, reason: str, cause: str = "person") -> None:
         """End the run now: the current step is cut short and everything is undone. Later calls change nothing."""
@@ -198,7 +186,7 @@ class Conductor:
             await self._sampling.start(wall)
             await self._until_stopped(self._steps())
         except Refused as refusal:
-            if self._broke:
+            if self._faults.made:
                 # An earlier fault was carried out: whatever this one says, something was broken.
                 return _Over(Completion.ABORTED, str(refusal.args[0]), "preflight")
             return _Over(Completion.REFUSED, str(refusal), "unhealthy_before")
@@ -210,9 +198,8 @@ class Conductor:
 
     def _end(self, over: _Over) -> None:
         """The run's last line, if it can be written."""
-        if self._undos:
-            why = [str(self._left.get(name) or f"{name} was not undone") for name in self._undos]
-            over = _Over(Completion.UNSAFE, "; ".join(why), over.cause)
+        if self._faults.in_place:
+            over = _Over(Completion.UNSAFE, "; ".join(self._faults.left), over.cause)
         anchor = self._clock.anchor()
         with suppress(EnvironmentFault):
             self._journal.append(
@@ -287,11 +274,10 @@ class Conductor:
                 await self._sampling.try_survivors()
             return True, ""
         if step.kind is StepKind.INJECT:
-            await self._inject(self.plan.fault(step.fault or ""))
+            await self._faults.make(self.plan.fault(step.fault or ""))
             return True, ""
         if step.kind is StepKind.RESTORE:
-            await self._restore(step.fault or "")
-            if self._left:
+            if not await self._faults.undo(step.fault or ""):
                 raise EnvironmentFault(f"{step.fault} could not be undone")
             return True, ""
         return await self._await(step)
@@ -302,30 +288,6 @@ class Conductor:
             delay = int(self._rng.random() * self._cycle)
             self._journal.append(Delayed(at=self._clock.now(), delay=delay, cycle=self._cycle))
             await asyncio.sleep(delay / SECOND)
-
-    async def _inject(self, fault: Fault) -> None:
-        engine = self._engines[fault.engine]
-        undo = await engine.prepare(fault)
-        await self._journal.commit(Prepared(at=self._clock.now(), undo=undo))
-        self._undos[fault.name] = undo
-        gate = self._gates[fault.name] = JournalGate(fault.name, self._journal, self._clock, self._scrub)
-        self._watch.fault_begins(self._clock.now())
-        try:
-            injection = await engine.inject(fault, undo, gate)
-        except Refused:
-            if not gate.next:
-                del self._undos[fault.name]  # nothing was touched
-            raise
-        except DrillError as error:
-            self._broke = True
-            self._journal.append(
-                InjectFailed(at=self._clock.now(), fault=fault.name, error=self._scrub.text(str(error)))
-            )
-            raise
-        self._broke = True
-        ended = self._clock.now()
-        self._watch.fault_is_made(ended)
-        self._journal.append(Injected(at=ended, fault=fault.name, injection=injection))
 
     async def _await(self, step: Step) -> tuple[bool, str]:
         condition = step.condition or Condition.RECOVERY
@@ -357,10 +319,8 @@ class Conductor:
 
     async def _finish(self) -> None:
         """Undo what is left, read the survivors a last time, stop sampling. Goes on whatever fails."""
-        left = bool(self._undos)
-        # The last one first: a later fault may stand in the way of undoing an earlier one.
-        for name in reversed([*self._undos]):
-            await self._restore(name)
+        left = bool(self._faults.in_place)
+        await self._faults.undo_all()
         steps: list[Callable[[], Coroutine[Any, Any, None]]] = []
         if self._watch.fault is not None and left:
             steps.append(self._await_failback)
@@ -382,19 +342,6 @@ class Conductor:
     async def _await_failback(self) -> None:
         """Give the undo a few seconds to show in the samples, so that its own outage is not cut off."""
         await asyncio.sleep(2)
-
-    async def _restore(self, name: str) -> None:
-        """Undo one fault; what could not be verified is kept in `_left`."""
-        undo = self._undos.get(name)
-        if undo is None:
-            return
-        gate = self._gates.get(name) or JournalGate(name, self._journal, self._clock, self._scrub)
-        self._left.pop(name, None)
-        left = await undo_one(undo, self._engines[undo.engine], self._journal, self._clock, gate)
-        if left is None:
-            del self._undos[name]
-        else:
-            self._left[name] = left
 
     async def _collect_marks(self) -> None:
         if self._marks is None:

@@ -1,0 +1,105 @@
+"""The faults of one run: made one by one, each with its undo on disk before it, and undone whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from drill.clock import Clock
+from drill.engines import Engine
+from drill.errors import DrillError, FaultLeftInPlace, Refused
+from drill.journal import Journal
+from drill.model import Fault, Injected, InjectFailed, Prepared, Undo
+from drill.restoring import JournalGate, undo_one
+from drill.scrub import Scrubber
+from drill.watch import Watch
+
+
+class Faults:
+    """
+    What a run breaks and has broken.
+
+    Attributes:
+        made: Some fault was carried out, wholly or in part.
+    """
+
+    def __init__(
+        self, journal: Journal, *, clock: Clock, engines: Mapping[str, Engine], scrub: Scrubber, watch: Watch
+    ) -> None:
+        self.made = False
+        self._journal = journal
+        self._clock = clock
+        self._engines = engines
+        self._scrub = scrub
+        self._watch = watch
+        self._undos: dict[str, Undo] = {}
+        self._gates: dict[str, JournalGate] = {}
+        self._left: dict[str, FaultLeftInPlace] = {}
+
+    @property
+    def in_place(self) -> list[str]:
+        """Faults that may be in place, in the order they were prepared."""
+        return [*self._undos]
+
+    @property
+    def left(self) -> list[str]:
+        """Why each of them still is, one sentence each."""
+        return [str(self._left.get(name) or f"{name} was not undone") for name in self._undos]
+
+    @property
+    def instructions(self) -> list[str]:
+        """What a person must do about them."""
+        said: list[str] = []
+        for name, undo in self._undos.items():
+            told = self._left[name].instructions if name in self._left else ()
+            said += told or undo.instructions or undo.summary
+        return said
+
+    async def make(self, fault: Fault) -> None:
+        """
+        Carry a fault out.
+
+        Raises:
+            Refused: Its steady state was not met before it; it broke nothing.
+            EnvironmentFault: It cannot be carried out here, or was only in part.
+        """
+        engine = self._engines[fault.engine]
+        undo = await engine.prepare(fault)
+        await self._journal.commit(Prepared(at=self._clock.now(), undo=undo))
+        self._undos[fault.name] = undo
+        gate = self._gates[fault.name] = JournalGate(fault.name, self._journal, self._clock, self._scrub)
+        self._watch.fault_begins(self._clock.now())
+        try:
+            injection = await engine.inject(fault, undo, gate)
+        except Refused:
+            if not gate.next:
+                del self._undos[fault.name]  # nothing was touched
+            raise
+        except DrillError as error:
+            self.made = True
+            self._journal.append(
+                InjectFailed(at=self._clock.now(), fault=fault.name, error=self._scrub.text(str(error)))
+            )
+            raise
+        self.made = True
+        ended = self._clock.now()
+        self._watch.fault_is_made(ended)
+        self._journal.append(Injected(at=ended, fault=fault.name, injection=injection))
+
+    async def undo(self, name: str) -> bool:
+        """Undo one fault, if it may be in place; whether that is verified."""
+        undo = self._undos.get(name)
+        if undo is None:
+            return True
+        gate = self._gates.get(name) or JournalGate(name, self._journal, self._clock, self._scrub)
+        self._left.pop(name, None)
+        left = await undo_one(undo, self._engines[undo.engine], self._journal, self._clock, gate)
+        if left is None:
+            del self._undos[name]
+            return True
+        self._left[name] = left
+        return False
+
+    async def undo_all(self) -> None:
+        """Undo what may be in place, the last one first: a later fault may stand in the way of undoing an earlier."""
+        for name in reversed(self.in_place):
+            await self.undo(name)
