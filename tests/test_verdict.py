@@ -10,6 +10,7 @@ import pytest
 
 from drill.measure import measure
 from drill.model import (
+    Bounds,
     Completion,
     Condition,
     Effect,
@@ -22,6 +23,7 @@ from drill.model import (
     Measure,
     Origin,
     Outcome,
+    Overlap,
     Reason,
     Restored,
     Result,
@@ -670,3 +672,231 @@ def test_a_cold_cache_is_judged_by_its_hit_ratio() -> None:
         Reason.NOT_MEASURED,
         "no probe saw hits of the cache before the fault and went on watching it",
     )
+
+
+# --- in words --------------------------------------------------------------------------------------------------
+
+
+def reasoned(found: Judged) -> tuple[Verdict, Reason, str]:
+    return found.verdict, found.reason, said(found.explanation)
+
+
+def test_a_whole_recovery_point_is_said() -> None:
+    """A tail was lost, and nothing after it survived."""
+    assert reasoned(of(data(range(500), RTO_30S), Measure.INTEGRITY)) == (
+        Verdict.MET,
+        Reason.WITHIN_TARGET,
+        "what survived ends at one recovery point",
+    )
+
+
+def test_holes_are_counted() -> None:
+    """One, and two."""
+    one, two = (of(data([*range(500), *more], RTO_30S), Measure.INTEGRITY) for more in ([650], [650, 651]))
+
+    assert reasoned(one) == (
+        Verdict.MISSED,
+        Reason.HOLES,
+        "1 write survived although older ones are gone: there is no single recovery point",
+    )
+    assert said(two.explanation).startswith("2 writes survived although")
+
+
+def test_a_loss_is_counted_and_held_against_its_target() -> None:
+    """One lost write of 800; five milliseconds are allowed, or one."""
+    late = objective(Measure.RPO, 16)
+    found = data(range(799), LOST_0, objective(Measure.LOST_WRITES, 1), late, objective(Measure.RPO, 30))
+
+    assert [reasoned(each) for each in found.judged[:4]] == [
+        (Verdict.MISSED, Reason.BEYOND_TARGET, "1 of 800 acknowledged writes is gone"),
+        (Verdict.MET, Reason.WITHIN_TARGET, "1 of 800 acknowledged writes is gone"),
+        (
+            Verdict.MISSED,
+            Reason.BEYOND_TARGET,
+            "17–19 ms against the target of 16 ms; 1 of 800 acknowledged writes is gone",
+        ),
+        (
+            Verdict.MET,
+            Reason.WITHIN_TARGET,
+            "17–19 ms against the target of 30 ms; 1 of 800 acknowledged writes is gone",
+        ),
+    ]
+
+
+def test_a_resolution_is_rounded_up() -> None:
+    """A loss younger than 18.2 ms could not have shown: 19 ms are said."""
+    found = data(range(800), LOST_0, t0=window(4013, 4013.2))
+
+    assert said(found.judged[0].explanation).endswith("a loss younger than 19 ms could not have shown")
+
+
+def test_a_target_among_the_bounds_of_a_loss_straddles_it() -> None:
+    """17 to 19 ms, against 18 ms."""
+    found = data(range(799), objective(Measure.RPO, 18))
+
+    assert reasoned(found.judged[0]) == (
+        Verdict.INCONCLUSIVE,
+        Reason.STRADDLES_TARGET,
+        "17–19 ms against the target of 18 ms; 1 of 800 acknowledged writes is gone",
+    )
+
+
+def test_writes_that_nobody_read_twice_are_said() -> None:
+    """Two more were acknowledged when the readings had begun."""
+    late = [write(800, 20_001, 20_002), write(801, 20_003, 20_004)]
+
+    assert reasoned(data(range(800), LOST_0, ledger=[*writes(800), *late]).judged[0]) == (
+        Verdict.INCONCLUSIVE,
+        Reason.SURVIVORS_UNSETTLED,
+        "none of 802 acknowledged writes is gone; a loss younger than 19 ms could not have shown, "
+        "and 2 more were acknowledged too late for two readings to cover",
+    )
+
+
+@pytest.mark.parametrize(
+    ("world", "sentence"),
+    [
+        (
+            {"ledger": [write(i, 3000 + 100 * i, 3001 + 100 * i) for i in range(11)], "write_every": 5},
+            "a loss might not have shown: 10 writes of writes acknowledged shortly before the fault, 100 are needed",
+        ),
+        (
+            {"ledger": writes(2), "write_every": 5},
+            "a loss might not have shown: 0 writes of writes acknowledged shortly before the fault, 100 are needed",
+        ),
+    ],
+    ids=["few", "none"],
+)
+def test_missing_exposure_says_what_is_missing(world: dict[str, Any], sentence: str) -> None:
+    """How many writes there were, and how many it takes."""
+    found = data(range(800), LOST_0, **world)
+
+    assert reasoned(found.judged[0]) == (Verdict.INCONCLUSIVE, Reason.NO_EXPOSURE, sentence)
+
+
+def test_enough_writes_that_stopped_before_the_fault_say_so() -> None:
+    """A hundred within the four seconds that the target looks at, the newest 1.5 s old."""
+    found = data(range(800), objective(Measure.RPO, 4000), ledger=writes(503))
+
+    assert reasoned(found.judged[0]) == (
+        Verdict.INCONCLUSIVE,
+        Reason.NO_EXPOSURE,
+        "a loss might not have shown: writes did not keep writing up to the fault: "
+        "its newest acknowledged write was 1.5 s old, or planned writes were not sent",
+    )
+
+
+def test_a_ledger_with_just_enough_writes_is_exposed() -> None:
+    """A hundred are needed for the second before the fault; a hundred and one less is too few."""
+    enough = [write(i, 3014 + 10 * i, 3015 + 10 * i) for i in range(100)]
+
+    assert data(range(100), LOST_0, ledger=enough, write_every=5).judged[0].verdict is Verdict.MET
+    assert data(range(100), LOST_0, ledger=enough[1:], write_every=5).judged[0].reason is Reason.NO_EXPOSURE
+
+
+def test_an_unwatched_fault_says_for_how_long_it_should_have_been() -> None:
+    """Five seconds of good answers prove nothing of the sixth."""
+    assert reasoned(only(samples={"reads": grid(6000)}, objectives=[RTO_30S])) == (
+        Verdict.INCONCLUSIVE,
+        Reason.MEASURING_GAP,
+        "reads saw no outage, but was not watched for 10 s without a gap after the fault",
+    )
+
+
+def test_no_good_answer_on_one_side_of_the_fault_says_so() -> None:
+    """Nothing was sent between the fault and the end: there is no upper bound."""
+    found = only(
+        samples={"reads": grid(900)}, objectives=[objective(Measure.OUTAGE, 1000)], more=[mark("x", 30_000, 30_000)]
+    )
+
+    assert reasoned(found) == (
+        Verdict.INCONCLUSIVE,
+        Reason.MEASURING_GAP,
+        "no good sample on both sides of the fault bounds the outage",
+    )
+
+
+def test_a_way_back_that_was_not_watched_says_so() -> None:
+    """Two seconds after the undo the run ended."""
+    found = only(samples={"reads": grid(22_000, DOWN_5S)}, undo=20_000, objectives=[objective(Measure.FAILBACK, 1000)])
+
+    assert reasoned(found) == (
+        Verdict.INCONCLUSIVE,
+        Reason.NEVER_RECOVERED,
+        "service was not seen back, and staying so, between the undo and the run's end",
+    )
+
+
+def test_the_slowest_probe_is_named_when_service_never_came_back() -> None:
+    """Two never did; the one that failed last is told, with its own hold."""
+    found = only(
+        samples={"first": grid(20_000, [(1000, 15_000)]), "last": grid(20_000, [(1000, 19_000)])},
+        objectives=[objective(Measure.RTO, 5000)],
+    )
+
+    assert said(found.explanation).startswith("never recovered: the last failed sample of last was sent 1.1 s before")
+
+
+def test_a_run_that_was_killed_ends_with_its_last_event() -> None:
+    """Its journal has no end; what is known goes to its last line."""
+    found = judged(samples={"reads": grid(20_000, [(1000, 20_100)])}, objectives=[RTO_30S], completion=None)
+
+    assert said(found.judged[0].explanation).startswith(
+        "never recovered: the last failed sample of reads was sent 2 ms before the run ended"
+    )
+
+
+def test_a_step_cut_short_without_a_reason_says_no_more() -> None:
+    """No colon and nothing after it."""
+    found = only(
+        samples={"reads": grid(20_000, DOWN_5S)},
+        objectives=[RTO_30S],
+        step_ends={0: StepEnded(at=1, n=0, done=False)},
+    )
+
+    assert said(found.explanation) == "step 1, watch, was not carried out as planned"
+
+
+def test_the_first_probe_that_felt_it_is_the_impact() -> None:
+    """The second one listed failed first: recovery from the impact counts from there for both."""
+    found = only(
+        samples={"late": grid(30_000, [(2000, 6000)]), "early": grid(30_000, [(1000, 5000)])},
+        objectives=[objective(Measure.RTO, 5000, origin=Origin.IMPACT)],
+    )
+
+    assert found.bounds == bounds(5900 - 1000, 6000 - 900)
+
+
+def test_without_an_outage_the_origin_does_not_matter() -> None:
+    """Nothing was detected, since there was nothing to detect."""
+    found = only(samples={"reads": grid(20_000)}, objectives=[objective(Measure.RTO, 5000, origin=Origin.DETECTED)])
+
+    assert (found.bounds, found.verdict) == (bounds(0, 100), Verdict.MET)
+
+
+def test_an_objective_of_one_ledger_is_about_it_alone() -> None:
+    """Of a ledger that is only observed, when it is asked for by name."""
+    found = data(range(700), objective(Measure.LOST_WRITES, 10, probe="writes"), LOST_0, judge_ledger=False).judged
+
+    assert [(each.bounds, each.verdict) for each in found] == [
+        (Bounds(100, 100), Verdict.MISSED),
+        (None, Verdict.INCONCLUSIVE),
+    ]
+
+
+def test_the_overlap_of_another_store_is_not_its_own() -> None:
+    """A store that nobody judges had two primaries; and one whose answers do not tell is no proof of either."""
+    history = World(
+        samples={"reads": grid(30_000, [(4100, 9000)])}, ledger=writes(800), reads=settled(20_000, range(800)), t0=KILL
+    ).history()
+    found = measure(history)
+    elsewhere = Overlap(store="other", probes=("else",), length=bounds(5, 6))
+    untold = Overlap(store="writes", probes=("writes",))
+    here = Overlap(store="writes", probes=("writes", "else"), length=bounds(7, 8))
+
+    def integrity(*overlaps: Overlap) -> Judged:
+        return judge(history, msgspec.structs.replace(found, overlaps=overlaps)).judged[0]
+
+    assert reasoned(integrity(elsewhere, untold))[:2] == (Verdict.MET, Reason.WITHIN_TARGET)
+    assert reasoned(integrity(elsewhere, here))[2] == "two servers acknowledged writes at once, for 7–8 ms: split brain"
+    assert integrity(msgspec.structs.replace(here, length=Bounds(0, 1))).verdict is Verdict.INCONCLUSIVE

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from drill.measure.cache import amplification, baseline_ratio, cold_cache, cold_spells
+from drill.measure.cache import amplification, answers, baseline_ratio, cold_cache, cold_spells
 from drill.model import Bounds, Outcome, Sample
 from tests.measure.worlds import MS, T0, T, bounds, window
 
@@ -152,3 +152,47 @@ def test_a_true_cold_spell_is_found_within_its_blur(seed: int) -> None:
     assert found is not None
     assert found.upper is not None
     assert abs(found.upper / MS + 950 - warm_at) < 2000
+
+
+def test_answers_keep_their_instants() -> None:
+    """A hit is ok, a miss failed; anything else, or nothing, is unknown."""
+    told = [Sample(5, 6, 7, Outcome.OK, value=value) for value in (1.0, 0.0, None, -1.0, 0.5)]
+
+    assert answers(told) == [
+        Sample(5, 6, 7, outcome)
+        for outcome in (Outcome.OK, Outcome.FAILED, Outcome.UNKNOWN, Outcome.UNKNOWN, Outcome.UNKNOWN)
+    ]
+
+
+def test_a_spell_that_began_with_the_undo_is_the_undos() -> None:
+    """Misses from 10.0 s on, when undoing began; and from just before it."""
+    samples = asked(30_000, lambda at: not 10_000 <= at < 14_000)
+
+    assert cold_spells(samples, T0, T, HOLD, 10_000 * MS) == ()
+    assert len(cold_spells(samples, T0, T, HOLD, 10_000 * MS + 1)) == 1
+
+
+def test_half_of_the_hits_due_must_have_been_seen_for_warmth() -> None:
+    """From 3.0 to 8.0 s only every third request was sent: fewer than the 23 of 50 that are needed."""
+
+    def sparse(at: int) -> bool | None:
+        if 3000 <= at < 13_000 and at // 100 % 3:
+            return None
+        return not 1000 <= at < 3000
+
+    assert cold_cache(asked(30_000, sparse), T0, T, HOLD) == bounds(2900 - 960, 8700 - 950)
+
+
+def test_a_watch_without_a_gap_is_needed_to_say_that_it_stayed_warm() -> None:
+    """Watched for the hold of 5 s, to the end at 5.96 s."""
+    assert cold_cache(asked(6000, lambda at: True), T0, T, HOLD) == Bounds(0, HOLD)
+    assert cold_cache(asked(5900, lambda at: True), T0, T, HOLD) is None
+
+
+def test_the_load_counts_from_the_fault_and_over_whole_windows() -> None:
+    """Ten misses from the fault on, of which the first was sent with the command; none later."""
+    t0 = window(10_000, 10_010)
+    samples = asked(20_000, lambda at: at // 100 % 10 != 0 if at < 10_000 else at >= 11_000)
+
+    assert amplification(samples, t0, 1000 * MS) == pytest.approx(10)
+    assert amplification(samples, window(10_001, 10_010), 1000 * MS) == pytest.approx(9)

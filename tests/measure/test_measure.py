@@ -21,6 +21,8 @@ from drill.model import (
     Phase,
     RestoreBegan,
     Step,
+    Window,
+    WritesPlanned,
 )
 from tests.measure.worlds import (
     AWAIT,
@@ -302,3 +304,43 @@ def test_a_named_disaster_is_the_t0_of_data_loss_only() -> None:
     assert (measure(named).t0, measure(named).disaster) == (T0, window(4013, 4014))
     assert (measure(named).rpo, measure(named).rto) == (bounds(1512, 1514), bounds(7940, 8050))
     assert (measure(missing).disaster, measure(missing).rpo) == (None, None)
+
+
+# --- from the journal to the ledger ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("t0", [T0, None], ids=["broken", "never broken"])
+def test_ids_planned_in_the_journal_are_no_phantoms(t0: Window | None) -> None:
+    """4 and 6 were planned and never reached the journal as samples; 5 was planned by another probe."""
+    planned = [
+        WritesPlanned(at=0, probe="writes", first=0, last=10, stride=2),
+        WritesPlanned(at=0, probe="others", first=1, last=11, stride=2),
+    ]
+    (found,) = measured(
+        samples={"reads": grid(20_000)}, ledger=writes(3), reads=settled(20_000, range(7)), t0=t0, more=planned
+    ).ledgers
+
+    assert (found.probe, found.recovered, found.phantom) == ("writes", (4, 6), (3, 5))
+
+
+def test_a_reading_begun_with_recovery_counts() -> None:
+    """Not before it: service was back with the sample sent at 6.0 s."""
+    first, second = settled(6000, range(3))
+    early = [replace(first, sent=first.sent - 1), replace(second, sent=second.sent - 1)]
+    given = {"samples": {"reads": grid(20_000, DOWN_5S)}, "ledger": writes(3)}
+
+    assert measured(**given, reads=[first, second]).ledgers[0].survivors == 3
+    assert measured(**given, reads=early).ledgers[0].survivors is None
+
+
+def test_exposure_is_asked_for_before_each_later_action() -> None:
+    """Writes stopped at 2 s; another thing was broken at 5 s."""
+    later = [
+        Intent(at=5000 * MS, fault="outage", activity="break more", n=1),
+        Done(at=5001 * MS, fault="outage", n=1, ok=True),
+    ]
+    given = {"samples": {"reads": grid(20_000)}, "reads": settled(20_000, range(2000)), "t0": window(1500, 1501)}
+
+    assert measured(**given, ledger=writes(400), more=later).ledgers[0].exposed is False
+    assert measured(**given, ledger=writes(400)).ledgers[0].exposed is True
+    assert measured(**given, ledger=writes(2000), more=later).ledgers[0].exposed is True

@@ -33,7 +33,7 @@ def answers(samples: Iterable[Sample]) -> list[Sample]:
 
 def baseline_ratio(samples: Sequence[Sample], t0: Window) -> float | None:
     """Hits among the hits and misses over before the fault; None when there were none, or no hit."""
-    seen = [each.value for each in samples if each.value in (0.0, 1.0) and (each.ended or 0) < t0.lower]
+    seen = [each.value for each in samples if each.value in (0.0, 1.0) and (each.ended or each.planned) < t0.lower]
     hits = sum(value == 1.0 for value in seen)
     return hits / len(seen) if hits else None
 
