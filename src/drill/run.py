@@ -9,7 +9,6 @@ import os
 import platform
 import re
 import secrets
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -29,6 +28,7 @@ from drill.model import AnyEvent, Drill, History, Plan
 from drill.record import Record
 from drill.reports import Format
 from drill.scrub import Scrubber
+from drill.signals import Signals
 from drill.spec import references
 
 
@@ -83,7 +83,7 @@ async def run(
     """
     if drill.load is not None:
         load.check(drill.load)
-    stopping = _Signals()
+    stopping = Signals()
     with stopping, _one_at_a_time(_under_test(drill, on), environment):
         await _restore_the_dead(reports, drill.system, view)
         async with _lab(drill, view, on, stopping) as lab:
@@ -249,7 +249,7 @@ def _versions() -> dict[str, str]:
 
 
 @asynccontextmanager
-async def _lab(drill: Drill, view: View, on: Path | str | None, stopping: _Signals) -> AsyncIterator[Any]:
+async def _lab(drill: Drill, view: View, on: Path | str | None, stopping: Signals) -> AsyncIterator[Any]:
     """The lab the drill runs on, or None; brought down again unless it was there before."""
     if on is not None:
         from drill import lab as labs
@@ -299,49 +299,6 @@ async def _guarded(folder: Path, conductor: Conductor) -> AsyncIterator[None]:
     finally:
         beating.cancel()
         await asyncio.to_thread(guardian.dismiss)
-
-
-class _Signals:
-    """
-    SIGINT, SIGTERM and SIGHUP stop the run; further ones do not lose the undo or the reports.
-
-    One that was ignored when drill was started (nohup) stays ignored.
-    """
-
-    def __init__(self) -> None:
-        self._listener: Callable[[str], object] | None = None
-        self._unheard = ""
-        self.heard = False
-        self._numbers = [
-            number
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-            if signal.getsignal(number) is not signal.SIG_IGN
-        ]
-
-    def tell(self, listener: Callable[[str], object] | None) -> None:
-        """From now on *listener* hears of signals, beginning with one that came while nobody listened."""
-        self._listener = listener
-        if listener and self._unheard:
-            listener(self._unheard)
-
-    def __enter__(self) -> _Signals:
-        loop = asyncio.get_running_loop()
-        for number in self._numbers:
-            loop.add_signal_handler(number, self._signalled, number)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        loop = asyncio.get_running_loop()
-        for number in self._numbers:
-            loop.remove_signal_handler(number)
-
-    def _signalled(self, number: signal.Signals) -> None:
-        self.heard = True
-        reason = f"stopped by a person ({number.name})"
-        if self._listener:
-            self._listener(reason)
-        else:
-            self._unheard = reason
 
 
 def _under_test(drill: Drill, on: Path | str | None) -> str | None:
