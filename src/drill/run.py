@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import re
@@ -166,12 +167,20 @@ def finish(folder: Path, *, only: str | None = None) -> Finished:
     for name in sorted(plugins.installed("report")):
         if only is None or name == only:
             try:
-                files.append(_write(folder, plugins.load("report", name)(), record, history))
+                report = plugins.load("report", name)()
+                if only is not None or _at_hand(report):
+                    files.append(_write(folder, report, record, history))
             except EnvironmentFault as error:
                 failed.append(error)
     if failed:
         raise failed[0]
     return Finished(folder, record, tuple(files))
+
+
+def _at_hand(report: Format) -> bool:
+    """Whether what a format is made with is installed; some need a library that not everybody wants."""
+    needs = getattr(report, "needs", None)
+    return needs is None or importlib.util.find_spec(needs) is not None
 
 
 def _write(folder: Path, report: Format, record: Record, history: History) -> Path:
@@ -180,6 +189,11 @@ def _write(folder: Path, report: Format, record: Record, history: History) -> Pa
     try:
         partial.write_bytes(report.render(record, history))
         partial.replace(path)
+    except ImportError as error:
+        raise EnvironmentFault(
+            f"the report {path.name} cannot be made: {error}",
+            hint=f'install its extra: pip install "drill-orchestrator[{report.name}]"',
+        ) from error
     except OSError as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
