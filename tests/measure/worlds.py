@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from drill import wording
 from drill.model import (
     MILLISECOND,
     Anchor,
@@ -129,7 +130,7 @@ def settled(sent: float, ids: Iterable[int]) -> list[SurvivorRead]:
 
 def objective(measure: Measure, target: float, **more: Any) -> Objective:
     """An objective; *target* in milliseconds for a duration, as it is for a count."""
-    count = measure in (Measure.LOST_WRITES, Measure.INTEGRITY, Measure.ERROR_RATIO)
+    count = measure in wording.COUNTS | wording.SHARES
     return Objective(measure=measure, target=round(target if count else target * MS), **more)
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from drill.cli import say
 from drill.errors import SpecError
+
+if TYPE_CHECKING:
+    from drill.model import Drill
+    from drill.run import Finished
 
 
 @click.command("run")
@@ -39,6 +44,11 @@ from drill.errors import SpecError
     help="Where the run's folder goes (default: reports/ of the project).",
 )
 @click.option("--trigger", default="manual", show_default=True, help="What started the run, for the record.")
+@click.option("--repeat", type=click.IntRange(min=1), help="Run it so often, and say what that proves.")
+@click.option(
+    "--cycle",
+    help='The longest cycle of the system, such as "20s": each run waits for a random share of it before the fault.',
+)
 @click.option("--plain", is_flag=True, help="Plain lines instead of the live view.")
 @say.json_option
 def command(
@@ -51,6 +61,8 @@ def command(
     on: str | None,
     reports: Path | None,
     trigger: str,
+    repeat: int | None,
+    cycle: str | None,
     plain: bool,
     as_json: bool,
 ) -> None:
@@ -63,30 +75,86 @@ def command(
     \b
     Examples:
       drill run drills/region-failover.yaml
+      drill run drills/region-failover.yaml --repeat 5 --cycle 20s
       drill run their-experiment.json --probe probes/orders-reads.yaml --rto 30s
     """
-    import asyncio
-
-    from drill import run as running
     from drill.cli import view as views
     from drill.spec import project
 
+    spread = _cycle(cycle)
     loaded = _load(file, probes, {"rto": rto, "rpo": rpo, "lost_writes": lost_writes}, values, on)
     say.warnings(loaded.warnings)
     folder = reports or project.root_of(file) / "reports"
-    view: views.PlainView | views.LiveView
     live = sys.stderr.isatty() and not plain and not as_json
-    view = views.LiveView() if live else views.PlainView()
-    try:
-        finished = asyncio.run(running.run(loaded.drill, folder, view, environment=os.environ, on=on, trigger=trigger))
-    finally:
-        view.close()
+
+    def carry_out(number: int) -> Finished:
+        return _carry_out(loaded.drill, folder, live=live, on=on, trigger=trigger, cycle=spread)
+
+    if repeat is not None:
+        raise SystemExit(_again(loaded.drill, repeat, folder, carry_out, as_json=as_json))
+    finished = carry_out(1)
     with say.while_heard():
         if as_json:
             click.echo((finished.folder / "report.json").read_bytes(), nl=False)
         else:
             views.verdict(finished)
     raise SystemExit(finished.record.exit_code)
+
+
+def _carry_out(drill: Drill, reports: Path, *, live: bool, on: str | None, trigger: str, cycle: int | None) -> Finished:
+    """One run, shown while it goes on."""
+    import asyncio
+
+    from drill import run as running
+    from drill.cli import view as views
+
+    view: views.PlainView | views.LiveView = views.LiveView() if live else views.PlainView()
+    try:
+        return asyncio.run(
+            running.run(drill, reports, view, environment=os.environ, on=on, trigger=trigger, cycle=cycle)
+        )
+    finally:
+        view.close()
+
+
+def _again(drill: Drill, times: int, reports: Path, carry_out: Callable[[int], Finished], *, as_json: bool) -> int:
+    """Run it again and again, and say what that proves; the exit code."""
+    from drill import repeat as repeating
+    from drill.cli import view as views
+
+    def shown(number: int) -> Finished:
+        with say.while_heard():
+            click.echo(f"run {number} of {times}", err=True)
+        finished = carry_out(number)
+        if not as_json:
+            with say.while_heard():
+                views.verdict(finished)
+        return finished
+
+    repeated = repeating.repeat(times, shown)
+    summary = repeated.summary(times)
+    if summary is None:
+        if repeated.error:
+            raise repeated.error
+        return 4
+    path = repeating.write(drill, reports, summary)
+    with say.while_heard():
+        if as_json:
+            click.echo(path.read_bytes(), nl=False)
+        else:
+            views.together(summary, path)
+        if repeated.error:
+            click.echo(str(repeated.error), err=True)
+    return summary.exit_code
+
+
+def _cycle(text: str | None) -> int | None:
+    from drill.spec.shape import parse_duration
+
+    cycle = None if text is None else parse_duration(text)
+    if text is not None and not cycle:
+        raise SpecError(f'--cycle must be a duration such as "20s" or "5m", not "{text}"')
+    return cycle
 
 
 def _load(

@@ -9,20 +9,25 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from drill.cli import say
 from drill.model import (
     SECOND,
     AnyEvent,
     Began,
+    Delayed,
     Done,
     Effect,
     Ended,
     Injected,
     InjectFailed,
     Intent,
+    LoadBegan,
+    LoadEnded,
     Measure,
     Note,
     Outcome,
@@ -38,6 +43,7 @@ from drill.model import (
 if TYPE_CHECKING:
     from drill.conductor import Conductor
     from drill.run import Finished
+    from drill.runs import ObjectiveRun, Summary
 
 _COLOURS = {
     "met": "green",
@@ -93,6 +99,12 @@ class Story:
                 return [f"survivors of {event.probe}: {len(event.read.ids)} read"]
             case Survivors():
                 return [f"survivors of {event.probe} could not be read: {event.read.error}"]
+            case Delayed():
+                return [f"the fault waits {event.delay / SECOND:.1f} s of a cycle of {event.cycle / SECOND:g} s"]
+            case LoadBegan():
+                return [f"the load has begun ({event.processes} {'process' if event.processes == 1 else 'processes'})"]
+            case LoadEnded() if event.error:
+                return [f"THE LOAD: {event.error}"]
             case Note():
                 return [event.text]
             case Ended() if event.reason:
@@ -281,3 +293,43 @@ def verdict(finished: Finished) -> None:
     click.echo()
     for path in finished.files:
         click.echo(f"  {project.shown(path)}")
+
+
+def together(summary: Summary, path: Path) -> None:
+    """Every run with its bounds, and what they prove together."""
+    from drill import wording
+    from drill.spec import project
+
+    click.echo()
+    click.echo(
+        click.style(f" {summary.result.upper()} ", fg="black", bg=_COLOURS[summary.result])
+        + f"  {len(summary.runs)} of {summary.asked} runs of {summary.drill}"
+        + (f": {summary.stopped}" if summary.stopped else "")
+    )
+    click.echo()
+    ids = list(dict.fromkeys(each.id for run in summary.runs for each in run.objectives))
+    rows = [("RUN", "RESULT", "WAITED", *(id.upper() for id in ids))]
+    for run in summary.runs:
+        found = {each.id: each for each in run.objectives}
+        waited = "" if run.delay_s is None else f"{run.delay_s:.1f} s"
+        cells = (_bounds(found[id], wording.measure_of(id)) if id in found else "" for id in ids)
+        rows.append((run.run_id, run.result, waited, *cells))
+    say.table(rows)
+    click.echo()
+    for proved in summary.proved:
+        click.echo(f"  {proved.id}: {proved.says}")
+    for limit in summary.limits:
+        click.echo(click.style(f"  {limit}", dim=True))
+    click.echo()
+    click.echo(f"  {project.shown(path)}")
+
+
+def _bounds(found: ObjectiveRun, measure: Measure) -> str:
+    from drill import wording
+    from drill.model import Bounds
+
+    if found.lower is None:
+        return "not measured"
+    scale = 1 if measure in wording.COUNTS else 1_000_000 if measure in wording.SHARES else SECOND
+    upper = None if found.upper is None else round(found.upper * scale)
+    return wording.bounds(Bounds(round(found.lower * scale), upper), measure)
