@@ -1,57 +1,26 @@
 """The shipped experiments, run by plain `chaos run` on a real lab: each breaks, each is undone."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import yaml
 from chaoslib.exceptions import ActivityFailed
 
 from drill.actions import lab as actions
+from tests.actions.running import EXPERIMENTS, FILES, broken_and_restored, chaos
 
 pytestmark = pytest.mark.lab
 
-EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
+HERE = EXPERIMENTS["two-regions"]
 
 
-def chaos(*words, **environment):
-    """Run Chaos Toolkit's own command."""
-    command = [Path(sys.executable).parent / "chaos", "--no-version-check", "--no-log-file", *words]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=200, check=False, env={**os.environ, **environment}
-    )
-
-
-def run(file, lab, journal):
-    done = chaos("run", "--rollback-strategy=always", f"--journal-path={journal}", file, DRILL_LAB=str(lab.folder))
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(journal.read_text())
-
-
-@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("file", HERE, ids=lambda path: path.stem)
 def test_an_experiment_breaks_something_and_restores_it(file, lab, tmp_path):
     """Its action shows an effect (that of no-effect: none), and after its rollbacks the lab is whole."""
     lab.ask_now("fill")
 
-    journal = run(file, lab, tmp_path / "journal.json")
-
-    activities = journal["run"] + journal["rollbacks"]
-    assert [activity["status"] for activity in activities] == ["succeeded"] * len(activities), activities
-    effect = journal["run"][0]["output"]["effect"]
-    assert effect == ("none" if file.stem == "no-effect" else "shown")
-    assert journal["run"][0]["output"]["evidence"]
-    status = lab.ask_now("status")
-    assert status["links"] == []
-    down = {name: found for name, found in status["processes"].items() if found["state"] != "running"}
-    assert down == {}
-    # Those who depend on what was restored notice it a moment later.
-    lab.ask_now("wait", answer_within=30, within=20)
+    broken_and_restored(file, lab, tmp_path)
 
 
-@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("file", HERE, ids=lambda path: path.stem)
 def test_a_rollback_is_right_although_nothing_was_broken_and_twice(file, lab, monkeypatch):
     """Nobody knows how far a fault got: undoing one that never happened, twice, leaves a whole lab."""
     monkeypatch.setenv("DRILL_LAB", str(lab.folder))
@@ -68,7 +37,7 @@ def test_a_rollback_is_right_although_nothing_was_broken_and_twice(file, lab, mo
     assert lab.ask_now("status")["missing"] == []
 
 
-@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
 def test_chaos_toolkit_accepts_every_experiment(file):
     """`chaos validate` finds nothing to complain about."""
     done = chaos("validate", file)

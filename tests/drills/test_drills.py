@@ -14,7 +14,7 @@ import pytest
 
 from drill import lab as labs
 from drill.journal import replay
-from drill.model import Fate, Restored
+from drill.model import Done, Fate, Restored
 
 ROOT = Path(__file__).parents[2]
 
@@ -141,6 +141,17 @@ async def test_data_loss_counts_exactly_the_orders_that_are_missing(tmp_path: Pa
     assert done.record["measured"]["lost_writes"] == {"lower": len(missing), "upper": len(missing), "reason": None}
 
 
+def test_a_lost_database_is_restored_from_backup_and_archived_log(tmp_path: Path) -> None:
+    """Both nodes and their data are gone; what is measured is the restore, and each of its phases is told."""
+    done = run("database-restore", tmp_path)
+
+    assert (done.code, done.record["result"]) == (0, "met"), done.said
+    assert done.verdicts()["rpo"] == "met"
+    told = [phase["name"] for phase in done.record["phases"] if phase["source"] in ("archive", "patroni")]
+    assert [name for name in told if name != "promoted"] == ["requested", "available", "accepting", "verified"]
+    assert "every page was checked" in str([event.output for event in replay(done.folder).of(Done)])
+
+
 def test_a_fault_that_does_nothing_is_inconclusive(tmp_path: Path) -> None:
     """The service was fine throughout, and yet nothing is proved."""
     done = run("no-effect", tmp_path)
@@ -158,6 +169,7 @@ def test_every_shipped_drill_is_run_here() -> None:
         "region-failover",
         "database-failover",
         "database-hang",
+        "database-restore",
         "cache-loss",
         "cold-cache",
         "partition",

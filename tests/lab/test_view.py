@@ -3,7 +3,7 @@
 import pytest
 
 from drill.lab.members import Members
-from drill.lab.topology import BY_NAME, lay_out
+from drill.lab.topology import Member, lay_out
 from drill.lab.view import View
 
 
@@ -51,9 +51,26 @@ def test_what_is_missing_can_be_asked_of_some_members_only():
     view.postgres["west"] = None
     view.valkey["west"] = None
 
-    assert view.missing([BY_NAME["valkey-west"]]) == ["valkey-west does not answer"]
-    assert view.missing([BY_NAME["sentinel-west"]]) == []
+    assert view.missing([Member("valkey", "west")]) == ["valkey-west does not answer"]
+    assert view.missing([Member("sentinel", "west")]) == []
     assert view.missing() == ["postgres-west does not answer", "valkey-west does not answer"]
+
+
+def test_an_archive_is_whole_with_a_base_backup_and_a_stream():
+    """Labs without an archive miss none; with one, the primary must be streaming to it."""
+    view = whole()
+    streams = {"application_name": "archive", "state": "streaming"}
+    view.postgres["east"] |= {"replication": [streams]}
+    view.archived = True
+    assert view.missing() == []
+
+    view.archived = False
+    assert view.missing() == ["archive has no base backup yet"]
+
+    view.archived = True
+    view.postgres["east"] |= {"replication": [{**streams, "state": "catchup"}]}
+    assert view.missing() == ["archive does not receive the log of postgres-east"]
+    assert view.missing([Member("valkey", "west")]) == []
 
 
 def test_lag_is_bytes_and_age_and_unknown_is_not_zero():

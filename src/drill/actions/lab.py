@@ -1,5 +1,5 @@
 """
-Chaos Toolkit actions on the lab `two-regions`; usable by drill and by plain `chaos run`.
+Chaos Toolkit actions on the lab `two-regions` and its sisters; usable by drill and by plain `chaos run`.
 
 Which lab: `lab` in the experiment's configuration (folder or name), else the
 environment variable DRILL_LAB, else the only one that runs.
@@ -37,6 +37,8 @@ __all__ = [
     "freeze_members",
     "kill_members",
     "kill_region",
+    "lose_databases",
+    "restore_backup",
     "restore_links",
     "restore_region",
     "restore_router",
@@ -46,6 +48,7 @@ __all__ = [
     "slow_link",
     "start_members",
     "switch_over",
+    "take_backup",
     "thaw_members",
 ]
 
@@ -186,6 +189,39 @@ def set_router(
 def switch_over(region: str, within: float = 60, configuration: Configuration = None) -> Result:
     """Hand the database's primary to a region in good order (failing back is no undo: it is an exercise)."""
     return _ask(configuration, "switchover", within + _GRACE, region=region, within=within)
+
+
+# --- backup and restore ---------------------------------------------------------------------------------------
+
+
+def lose_databases(configuration: Configuration = None) -> Result:
+    """Kill every node of the database and delete all it has; only the archive of `two-regions-backup` is left."""
+    found = _ask(configuration, "lose_databases")
+    gone = f"{found['bytes'] / 1e6:.0f} MB of {', '.join(found['members'])} are deleted, {_processes(found)} are gone"
+    return _effect(found, found["bytes"] > 0, gone, "database with data")
+
+
+def restore_backup(within: float = 90, configuration: Configuration = None) -> Result:
+    """
+    Bring a lost database back: newest base backup, then all of the log in the archive, then a new replica.
+
+    It is protected again by a base backup of its own, for which PostgreSQL checks every page. A database that still has its data is only started. *within* is in seconds.
+    """
+    found = _restore(configuration, "restore_backup", within, within=within)
+    if found.get("restored"):
+        found["evidence"] = (
+            f"{found['backup']} and the log after it are restored, on timeline {found['timeline']}; "
+            f"every page was checked while {found['protected']} was taken"
+        )
+    return found
+
+
+def take_backup(within: float = 60, configuration: Configuration = None) -> Result:
+    """Take a base backup; PostgreSQL checks every page it reads, so a sound backup means a sound database."""
+    found = _restore(configuration, "back_up", within, within=within)
+    if found.get("backup"):
+        found["evidence"] = f"{found['backup']}: {found['bytes'] / 1e6:.0f} MB, every page and file checked"
+    return found
 
 
 # --- asking ---------------------------------------------------------------------------------------------------

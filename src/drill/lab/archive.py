@@ -121,8 +121,8 @@ def restore_command(folder: Path) -> str:
     """PostgreSQL's restore_command: the newest stretch that has the segment; the last one was still being written."""
     kept = shlex.quote(str(folder))
     return (
-        f"for f in $(ls -dr {kept}/wal-*); do "
-        'for n in $f/%f $f/%f.partial; do if test -f $n; then exec cp $n "%p"; fi; done; done; exit 1'
+        f'n=; for d in {kept}/wal-*; do if test -f "$d/%f"; then n="$d/%f"; '
+        'elif test -f "$d/%f.partial"; then n="$d/%f.partial"; fi; done; test -n "$n" && cp "$n" "%p"'
     )
 
 

@@ -25,7 +25,7 @@ from drill.errors import EnvironmentFault
 from drill.lab import control, process
 from drill.lab.link import Network
 from drill.lab.members import Members
-from drill.lab.topology import MEMBERS, SERVING, lay_out
+from drill.lab.topology import SERVING, lay_out
 from drill.lab.verbs import Verbs
 from drill.lab.view import View, Watcher
 
@@ -40,7 +40,7 @@ class Keeper:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder = folder
         self.name = name
-        self.layout = lay_out()
+        self.layout = lay_out(name=name)
         self.network = Network(list(self.layout.gates.values()))
         self.members = Members(folder, self.layout)
         self.watcher = Watcher(folder, self.layout)
@@ -57,7 +57,7 @@ class Keeper:
         """
         self.guard()
         await self.network.open()
-        for member in MEMBERS:
+        for member in self.layout.members:
             self.members.start(member)
         until = time.monotonic() + _UP_WITHIN
         said = ""

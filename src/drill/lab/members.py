@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from drill.errors import EnvironmentFault
-from drill.lab import postgres, process, valkey
-from drill.lab.topology import BY_NAME, MEMBERS, SERVING, Layout, Member
+from drill.lab import archive, postgres, process, valkey
+from drill.lab.topology import SERVING, Layout, Member
 
 
 class Members:
@@ -30,19 +30,31 @@ class Members:
 
     # --- starting -------------------------------------------------------------------------------------------------
 
-    def start(self, member: Member, *, cache_primary: str = SERVING[0], again: bool = False) -> None:
-        """Start a member; the caller has made sure that it is not running."""
+    def start(
+        self, member: Member, *, cache_primary: str = SERVING[0], again: bool = False, backup: Path | None = None
+    ) -> None:
+        """
+        Start a member; the caller has made sure that it is not running.
+
+        A database that has nothing yet begins with *backup*.
+        """
         home = self.home(member)
         home.mkdir(mode=0o700, exist_ok=True)
-        argv = self._prepare(member, home, cache_primary, again)
-        running = process.start(argv, home, postgres=member.kind == "postgres")
+        as_postgres = member.kind in ("postgres", "archive")
+        if member.kind in ("postgres", "raft"):
+            argv = postgres.write(self.layout, member.region, home, backup)
+        else:
+            argv = self._prepare(member, home, cache_primary, again)
+        if as_postgres:
+            process.account().own(home)
+        running = process.start(argv, home, postgres=as_postgres)
         self._started[running.pid] = running
 
     def _prepare(self, member: Member, home: Path, cache_primary: str, again: bool) -> list[str | Path]:
         layout, region = self.layout, member.region
         match member.kind:
-            case "postgres" | "raft":
-                return postgres.write(layout, region, home)
+            case "archive":
+                return archive.write(layout, home)
             case "valkey":
                 return valkey.write_server(layout, region, home, cache_primary)
             case "sentinel":
@@ -69,7 +81,7 @@ class Members:
     def states(self) -> dict[str, dict[str, Any]]:
         """Of every member: running, frozen or down, its processes, and when it is down the end of its log."""
         found: dict[str, dict[str, Any]] = {}
-        for member in MEMBERS:
+        for member in self.layout.members:
             pids = self.pids(member)
             frozen = bool(pids) and all(_frozen(pid) for pid in pids)
             state = "frozen" if frozen else "running" if pids else "down"
@@ -140,12 +152,13 @@ class Members:
         found: list[Member] = []
         for words in selection:
             kind, _, rest = words.partition(" ")
-            if words in BY_NAME:
-                fits = [BY_NAME[words]]
+            members = self.layout.members
+            if one := self.layout.named(words):
+                fits = [one]
             elif kind == "region":
-                fits = [member for member in MEMBERS if member.region == rest]
+                fits = [member for member in members if member.region == rest]
             else:
-                fits = [m for m in MEMBERS if m.kind == kind and rest in ("", m.region, roles.get(m.name))]
+                fits = [m for m in members if m.kind == kind and rest in ("", m.region, roles.get(m.name))]
             found += [member for member in fits if member not in found]
         return found
 

@@ -8,24 +8,30 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from drill.lab.process import account, postgres_bin, python
+from drill.lab import archive
+from drill.lab.process import postgres_bin, python
 from drill.lab.topology import HOME, SERVING, SOURCES, Layout
 
+# As many as the schema makes.
 ARTICLES = 200
 
 SCHEMA = (
     "create table orders (id bigint primary key, region text not null,"
     " at timestamptz not null default clock_timestamp());"
     "create table articles (id int primary key, name text not null, price int not null);"
-    f"insert into articles select n, 'article ' || n, 100 * n from generate_series(1, {ARTICLES}) as n"  # noqa: S608
+    "insert into articles select n, 'article ' || n, 100 * n from generate_series(1, 200) as n"
 )
 
 # Patroni's smallest: a dead leader is missed for up to this long.
 TTL = 20
 
 
-def configuration(layout: Layout, region: str, folder: Path) -> dict[str, Any]:
-    """Patroni's configuration of the member in *region*, whose folder is *folder*."""
+def configuration(layout: Layout, region: str, folder: Path, backup: Path | None = None) -> dict[str, Any]:
+    """
+    Patroni's configuration of the member in *region*, whose folder is *folder*.
+
+    A new cluster begins empty, or with a base *backup* and all of the archived log that follows it.
+    """
     other = next(name for name in SERVING if name != region)
     everyone = {"username": "postgres"}
     config: dict[str, Any] = {
@@ -53,42 +59,60 @@ def configuration(layout: Layout, region: str, folder: Path) -> dict[str, Any]:
     }
     if region == SERVING[0]:
         # Only this one may begin the cluster, so that the lab always starts the same way.
-        config["bootstrap"] = _bootstrap()
+        config["bootstrap"] = {"dcs": _dcs(), **(_new() if backup is None else _restored(backup, folder / "data"))}
     return config
 
 
-def _bootstrap() -> dict[str, Any]:
+def _new() -> dict[str, Any]:
     psql = [str(postgres_bin() / "psql"), "-q", "-v", "ON_ERROR_STOP=1", "-c", SCHEMA]
     return {
-        "dcs": {
-            "ttl": TTL,
-            "loop_wait": 1,
-            "retry_timeout": 3,
-            "primary_start_timeout": 0,
-            "maximum_lag_on_failover": 1 << 30,
-            "synchronous_mode": False,
-            "postgresql": {
-                "use_pg_rewind": True,
-                "use_slots": True,
-                "parameters": {
-                    "max_connections": 60,
-                    "shared_buffers": "16MB",
-                    "wal_level": "replica",
-                    "wal_keep_size": "256MB",
-                    "max_wal_senders": 5,
-                    "max_replication_slots": 5,
-                    "synchronous_commit": "on",
-                    "wal_receiver_status_interval": "1s",
-                    "wal_sender_timeout": "10s",
-                    "wal_receiver_timeout": "10s",
-                    "wal_retrieve_retry_interval": "500ms",
-                    "autovacuum": "off",
-                    "jit": "off",
-                },
-            },
-        },
         "initdb": [{"encoding": "UTF8"}, {"locale": "C"}, {"auth": "trust"}, "data-checksums", "no-sync"],
         "post_init": shlex.join(psql),
+    }
+
+
+def _restored(backup: Path, data: Path) -> dict[str, Any]:
+    return {
+        "method": "archive",
+        "archive": {
+            "command": shlex.join(["cp", "-a", str(backup), str(data)]),
+            "no_params": True,
+            "recovery_conf": {
+                "restore_command": archive.restore_command(backup.parent),
+                "recovery_target_timeline": "latest",
+                "recovery_target_action": "promote",
+            },
+        },
+    }
+
+
+def _dcs() -> dict[str, Any]:
+    return {
+        "ttl": TTL,
+        "loop_wait": 1,
+        "retry_timeout": 3,
+        "primary_start_timeout": 0,
+        "maximum_lag_on_failover": 1 << 30,
+        "synchronous_mode": False,
+        "postgresql": {
+            "use_pg_rewind": True,
+            "use_slots": True,
+            "parameters": {
+                "max_connections": 60,
+                "shared_buffers": "16MB",
+                "wal_level": "replica",
+                "wal_keep_size": "256MB",
+                "max_wal_senders": 8,
+                "max_replication_slots": 5,
+                "synchronous_commit": "on",
+                "wal_receiver_status_interval": "1s",
+                "wal_sender_timeout": "10s",
+                "wal_receiver_timeout": "10s",
+                "wal_retrieve_retry_interval": "500ms",
+                "autovacuum": "off",
+                "jit": "off",
+            },
+        },
     }
 
 
@@ -102,17 +126,15 @@ def raft(layout: Layout, region: str) -> dict[str, Any]:
     }
 
 
-def write(layout: Layout, region: str, folder: Path) -> list[str | Path]:
-    """Write the files of a member (or of the witness) and return how to start it."""
+def write(layout: Layout, region: str, folder: Path, backup: Path | None = None) -> list[str | Path]:
+    """Write the files of a member (or of the witness) and return how to start it; *backup* as in `configuration`."""
     (folder / "raft").mkdir(exist_ok=True)
     if region in SERVING:
-        config = configuration(layout, region, folder)
+        config = configuration(layout, region, folder, backup)
     else:
         config = {"raft": {**raft(layout, region), "data_dir": str(folder / "raft")}}
     # JSON is YAML.
     (folder / "patroni.yml").write_text(json.dumps(config, indent=1))
-    if region in SERVING:
-        account().own(folder)
     return python("drill.lab.patroni", "member" if region in SERVING else "witness", SOURCES[region], "patroni.yml")
 
 

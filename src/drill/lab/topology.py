@@ -1,4 +1,4 @@
-"""Who lives where in the lab `two-regions`, and on which port. Pure but for finding free ports."""
+"""Who lives where in a lab of two regions, and on which port. Pure but for finding free ports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Member:
 
     @property
     def name(self) -> str:
-        return self.kind if self.kind == "router" else f"{self.kind}-{self.region}"
+        return self.kind if self.kind in ("router", "archive") else f"{self.kind}-{self.region}"
 
 
 MEMBERS = (
@@ -38,7 +38,13 @@ MEMBERS = (
     *(Member("sentinel", region) for region in (*SERVING, "witness")),
     Member("router", "edge"),
 )
-BY_NAME = {member.name: member for member in MEMBERS}
+
+# What some labs have besides, by the lab's name.
+EXTRAS = {
+    "two-regions-backup": (Member("archive", "witness"),),
+    # Three brokers: of two, none has a majority once the other is dead, and the queue stands still.
+    "two-regions-queue": tuple(Member("rabbitmq", region) for region in (*SERVING, "witness")),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +80,21 @@ class Layout:
         own: What each member listens on: {"postgres-east": …, "patroni-east": …, "raft-east": …}.
 
         gates: The network's ports, by (what, source or None, target).
+
+        members: Everybody who lives here.
     """
 
     own: dict[str, int]
     gates: dict[tuple[str, str | None, str], Gate] = field(default_factory=dict)
+    members: tuple[Member, ...] = MEMBERS
+
+    def having(self, kind: str) -> list[Member]:
+        """The members of one kind; none when this lab has no such."""
+        return [member for member in self.members if member.kind == kind]
+
+    def named(self, name: str) -> Member | None:
+        """The member of this name."""
+        return next((member for member in self.members if member.name == name), None)
 
     def gate(self, what: str, source: str | None, target: str) -> int:
         """The port through which *source* reaches *what* in *target*."""
@@ -99,14 +116,20 @@ class Layout:
             found[f"patroni-{region}.url"] = f"http://{HOME}:{own[f'patroni-{region}']}"
             found[f"valkey-{region}.url"] = f"valkey://{HOME}:{own[f'valkey-{region}']}"
             found[f"sentinel-{region}.url"] = f"valkey://{HOME}:{own[f'sentinel-{region}']}"
+        for member in self.having("rabbitmq"):
+            found[f"{member.name}.url"] = f"amqp://guest:guest@{HOME}:{own[member.name]}/"
         return found
 
 
-def lay_out(ports: Iterable[int] | None = None) -> Layout:
-    """Give every member and every crossing a free port of this machine."""
+def lay_out(ports: Iterable[int] | None = None, name: str = "two-regions") -> Layout:
+    """Give every member and every crossing of the lab *name* a free port of this machine."""
     supply = iter(free_ports() if ports is None else ports)
-    names = [member.name for member in MEMBERS]
+    members = (*MEMBERS, *EXTRAS.get(name, ()))
+    brokers = [member.region for member in members if member.kind == "rabbitmq"]
+    names = [member.name for member in members]
     names += [f"{extra}-{region}" for extra in ("patroni", "raft") for region in SERVING]
+    # Where a broker is called by the others, and where it asks for their addresses.
+    names += [f"{extra}-{region}" for extra in ("cluster", "names") for region in brokers]
     own = {name: next(supply) for name in names}
     gates: dict[tuple[str, str | None, str], Gate] = {}
 
@@ -123,7 +146,14 @@ def lay_out(ports: Iterable[int] | None = None) -> Layout:
             add(what, None, region, f"{what}-{region}")
     add("raft", None, "witness", "raft-witness")
     add("sentinel", None, "witness", "sentinel-witness")
-    return Layout(own, gates)
+    if any(member.kind == "archive" for member in members):
+        for region in SERVING:
+            add("postgres", "witness", region, f"postgres-{region}")
+    for source in brokers:
+        for target in brokers:
+            if source != target:
+                add("rabbitmq", source, target, f"cluster-{target}")
+    return Layout(own, gates, members)
 
 
 def free_ports() -> Iterable[int]:

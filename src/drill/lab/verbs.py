@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from drill.errors import EnvironmentFault
-from drill.lab import control, postgres, process, proof, valkey
-from drill.lab.topology import BY_NAME, REGIONS, SERVING, Gate, Member
+from drill.lab import control, disaster, postgres, process, proof, valkey
+from drill.lab.topology import REGIONS, SERVING, Gate, Member
 
 if TYPE_CHECKING:
     from drill.lab.keeper import Keeper
@@ -196,7 +196,7 @@ class Verbs:
         return await self._ask_router("prefer", region=region)
 
     async def _ask_router(self, verb: str, **arguments: Any) -> dict[str, Any]:
-        if not self._keeper.members.pids(BY_NAME["router"]):
+        if not self._keeper.members.pids(Member("router", "edge")):
             raise EnvironmentFault("the router is down")
         return await control.ask(self._keeper.folder / "router", {"verb": verb, **arguments}, within=2)
 
@@ -238,6 +238,25 @@ class Verbs:
                 raise EnvironmentFault(f"Patroni refused to switch over: {body.decode(errors='replace')}")
         view = await self._whole(None, until - time.monotonic())
         return {"roles": view.roles(), **_window(lower)}
+
+    async def do_lose_databases(self) -> dict[str, Any]:
+        """Kill every node of the database and delete all it has."""
+        async with self._one:
+            return await disaster.lose(self._keeper)
+
+    async def do_restore_backup(self, within: float = 90) -> dict[str, Any]:
+        """Bring the database back out of the archive if it is lost; then wait until the lab is whole."""
+        until = time.monotonic() + within
+        async with self._one:
+            found = await disaster.restore(self._keeper, within)
+        whole = await self.do_start(["raft", "postgres", "archive"], until - time.monotonic())
+        if found["restored"]:
+            found["protected"] = await disaster.protect(self._keeper, found, until - time.monotonic())
+        return {**found, "roles": whole["roles"]}
+
+    async def do_back_up(self, within: float = 60) -> dict[str, Any]:
+        """Take a base backup."""
+        return await disaster.back_up(self._keeper, within)
 
     async def do_down(self) -> dict[str, Any]:
         """End the lab; the answer comes before the end."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from drill.errors import EnvironmentFault
-from drill.lab import control, postgres, valkey
+from drill.lab import archive, control, postgres, valkey
 from drill.lab.topology import SERVING, Layout, Member
 
 _PRIMARY = ("primary", "master")
@@ -36,6 +36,8 @@ class View:
 
         router: What the router says.
 
+        archived: Whether the archive has a base backup that its log goes on from; None where there is no archive.
+
         asked, answered: When the look began and ended, monotonic nanoseconds.
     """
 
@@ -45,6 +47,7 @@ class View:
     others: dict[str, tuple[int, int]] = field(default_factory=dict)
     orders: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     router: dict[str, Any] | None = None
+    archived: bool | None = None
     asked: int = 0
     answered: int = 0
 
@@ -76,7 +79,7 @@ class View:
 
     def missing(self, members: list[Member] | None = None) -> list[str]:
         """Sentences on what keeps these members (default: all) from being whole; empty when nothing does."""
-        said = [*self._missing_database(), *self._missing_cache(), *self._missing_service()]
+        said = [*self._missing_database(), *self._missing_archive(), *self._missing_cache(), *self._missing_service()]
         names = None if members is None else {member.name for member in members}
         return [sentence for name, sentence in said if names is None or name in names]
 
@@ -94,6 +97,17 @@ class View:
             elif region == primary and found.get("state") != "running":
                 said.append((name, f"{name} is {found.get('state')}"))
         return said
+
+    def _missing_archive(self) -> list[tuple[str, str]]:
+        primary = self.database_primary()
+        if self.archived is None or primary is None:
+            return []
+        if not self.archived:
+            return [("archive", "archive has no base backup yet")]
+        streams = (self.postgres[primary] or {}).get("replication") or []
+        if any(each.get("application_name") == archive.NAME and each.get("state") == "streaming" for each in streams):
+            return []
+        return [("archive", f"archive does not receive the log of postgres-{primary}")]
 
     def _missing_cache(self) -> list[tuple[str, str]]:
         primary = self.cache_primary()
@@ -216,6 +230,8 @@ class Watcher:
         """Ask everybody at once; takes a second at most."""
         own = self._layout.own
         view = View(asked=time.monotonic_ns())
+        if self._layout.having("archive"):
+            view.archived = archive.protected(self._folder / "archive")
 
         async def databases(region: str) -> None:
             view.postgres[region] = await postgres.rest(own[f"patroni-{region}"])
