@@ -70,6 +70,7 @@ class World:
     url: str
     environment: dict[str, str]
     runs: list[subprocess.Popen[str]] = field(default_factory=list)
+    elsewhere: Path | None = None
 
     def experiment(self, name: str, method: list[Any], rollbacks: list[Any], **more: Any) -> Path:
         path = self.folder / "experiments" / f"{name}.json"
@@ -86,7 +87,7 @@ class World:
         """`drill ARGUMENTS` in the project folder."""
         run = subprocess.Popen(
             [sys.executable, "-m", "drill", *map(str, arguments)],
-            cwd=self.folder,
+            cwd=self.elsewhere or self.folder,
             env=self.environment,
             text=True,
             stdout=subprocess.PIPE,

@@ -78,13 +78,12 @@ def test_without_a_lab_a_plan_can_be_shown_all_the_same() -> None:
     assert options(plan.make(DRILL, {})) == ["${orders.url}/latest", "${orders.url}/v1/replicas", "${unknown}/p"]
 
 
-def test_a_digest_is_of_everything_but_itself() -> None:
-    """It survives the journal, and any change makes another."""
+def test_a_digest_is_of_what_the_drill_says() -> None:
+    """The same before and after a lab is up, and wherever the project lies; any change of the drill makes another."""
     made = plan.make(DRILL, ENDPOINTS)
-    read_back = msgspec.json.decode(msgspec.json.encode(made), type=Plan)
 
-    assert plan.digest(read_back) == made.digest == plan.make(DRILL, ENDPOINTS).digest
-    assert plan.make(DRILL, {"orders.url": "http://127.0.0.1:2"}).digest != made.digest
+    assert plan.make(DRILL, {}).digest == made.digest
+    assert plan.make(msgspec.structs.replace(DRILL, root="/elsewhere"), ENDPOINTS).digest == made.digest
     assert plan.make(msgspec.structs.replace(DRILL, title="Another"), ENDPOINTS).digest != made.digest
 
 

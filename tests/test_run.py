@@ -307,3 +307,23 @@ def test_text_in_help_is_wrapped_for_people() -> None:
         assert said.exit_code == 0
         assert "Example" in said.output, name
         assert textwrap.dedent(said.output)
+
+
+def test_a_drill_runs_from_any_folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Modules beside the project's files are found from wherever drill is called."""
+    (world.folder / "ours.py").write_text(
+        "import os, signal, time\n"
+        "def nap(pid: int):\n    os.kill(pid, signal.SIGSTOP)\n    time.sleep(1)\n    os.kill(pid, signal.SIGCONT)\n"
+    )
+    nap = {
+        "type": "action",
+        "name": "nap",
+        "provider": {"type": "python", "module": "ours", "func": "nap", "arguments": {"pid": world.service.pid}},
+    }
+    world.experiment("freeze", [nap], [world.signal("CONT")])
+    drill = world.drill().resolve()
+    world.elsewhere = tmp_path_factory.mktemp("elsewhere")
+
+    code, out, err = world.run("run", drill)
+
+    assert code == 0, out + err

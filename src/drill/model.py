@@ -301,6 +301,8 @@ class Fault(Value, frozen=True):
         arguments: Values under `with:`.
 
         lab: Folder of the lab it acts on, when there is one.
+
+        root: Folder of the project, where its file and its modules are found.
     """
 
     name: str
@@ -310,6 +312,7 @@ class Fault(Value, frozen=True):
     document: dict[str, Any] = {}
     arguments: dict[str, Any] = {}
     lab: str | None = None
+    root: str = ""
 
 
 class Usual(Value, frozen=True):
@@ -509,7 +512,8 @@ class Plan(Value, frozen=True):
 
         disaster: The fault whose action is the t0 of data loss; None means the first.
 
-        digest: SHA-256 over the plan's canonical JSON, this field empty.
+        digest: SHA-256 of the drill with its references as written, so that a plan shown before
+            a lab is up, a run and its repetition have the same; hexadecimal.
     """
 
     drill: str

@@ -14,14 +14,14 @@ from drill.spec import references
 
 def make(drill: Drill, endpoints: Mapping[str, str], *, lab_folder: str | None = None) -> Plan:
     """
-    Fill in endpoints and `with:` values and fix the plan's digest.
+    Fill in endpoints and `with:` values.
 
     References that *endpoints* has no value for stay as written, so that a plan
     can be shown before a lab is up. `${env:NAME}` always stays.
     """
     values = {**drill.values, **endpoints}
     values = {key: references.fill(value, endpoints.get) for key, value in values.items()}
-    plan = Plan(
+    return Plan(
         drill=drill.name,
         title=drill.title,
         system=drill.system,
@@ -41,14 +41,16 @@ def make(drill: Drill, endpoints: Mapping[str, str], *, lab_folder: str | None =
         steps=drill.steps,
         guards=drill.guards,
         faults=tuple(
-            msgspec.structs.replace(fault, arguments=references.fill(fault.arguments, values.get), lab=lab_folder)
+            msgspec.structs.replace(
+                fault, arguments=references.fill(fault.arguments, values.get), lab=lab_folder, root=drill.root
+            )
             for fault in drill.faults
         ),
         disaster=drill.disaster,
         lab=drill.lab,
         files=drill.files,
+        digest=digest(drill),
     )
-    return msgspec.structs.replace(plan, digest=digest(plan))
 
 
 def _load(load: Load, values: Mapping[str, str]) -> Load:
@@ -70,10 +72,15 @@ def demands(load: Load) -> list[str]:
     return said or ["what the script says"]
 
 
-def digest(plan: Plan) -> str:
-    """SHA-256 over the plan's canonical JSON (keys sorted), its own digest left empty; hexadecimal."""
-    blank = msgspec.structs.replace(plan, digest="")
-    return hashlib.sha256(msgspec.json.encode(blank, order="deterministic")).hexdigest()
+def digest(drill: Drill) -> str:
+    """
+    SHA-256 over the drill's canonical JSON (keys sorted), hexadecimal.
+
+    References stay as written and the project's place is left out, so that the same drill
+    has the same digest on every machine, before and after its lab is up.
+    """
+    anywhere = msgspec.structs.replace(drill, root="")
+    return hashlib.sha256(msgspec.json.encode(anywhere, order="deterministic")).hexdigest()
 
 
 def longest(plan: Plan) -> int:

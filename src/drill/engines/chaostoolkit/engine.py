@@ -56,9 +56,9 @@ class ChaosToolkitEngine:
         missing = [
             f"the environment variable {name} is not set"
             for name in doc.needed_variables(document, fault.arguments)
-            if name not in os.environ
+            if name not in os.environ and not (name == "DRILL_LAB" and fault.lab)
         ]
-        missing += _missing_parts(document, os.getcwd(), fault.file)
+        missing += _missing_parts(document, _root(fault), fault.file)
         if missing:
             raise EnvironmentFault(f"{fault.file or fault.name} cannot be carried out here: {'; '.join(missing)}")
         task = _task(fault, doc.only_undo(document), undoing=True)
@@ -248,10 +248,15 @@ def _task(fault: Fault, document: dict[str, Any], *, undoing: bool) -> wire.Task
         undoing=undoing,
         arguments=dict(fault.arguments),
         environment=doc.pinned(document, fault.arguments, os.environ),
-        file=os.path.abspath(fault.file) if fault.file else "",
-        folder=os.getcwd(),
+        file=os.path.join(_root(fault), fault.file) if fault.file else "",
+        folder=_root(fault),
         deadline=doc.default_deadline(document, fault.arguments, undoing=undoing),
     )
+
+
+def _root(fault: Fault) -> str:
+    """Where the fault's file and the modules beside it are found."""
+    return fault.root or os.getcwd()
 
 
 def _conversation(task: wire.Task, gate: Gate, lab: str | None, hear: Any) -> Conversation:
