@@ -162,11 +162,26 @@ def test_a_fault_that_does_nothing_is_inconclusive(tmp_path: Path) -> None:
     ]
 
 
+def test_a_failover_under_load_keeps_its_customers(tmp_path: Path) -> None:
+    """West carries the same load as east did; the router's own mark tells when the outage was detected."""
+    done = run("failover-under-load", tmp_path)
+
+    load = done.record["load"]
+    assert (done.code, load["short"]) == (0, []), done.said
+    assert set(done.verdicts().items()) >= {("capacity", "met"), ("detected", "met"), ("latency_p99", "met")}
+    before, during, after = load["phases"]
+    assert before["wanted_per_s"] == 50
+    assert (before["error_ratio"], after["error_ratio"]) == (0, 0)
+    assert during["error_ratio"] > 0.9
+    assert done.record["cycle_s"] == 5
+
+
 def test_every_shipped_drill_is_run_here() -> None:
     """A new file in drills/ needs a test of what it shows."""
     shipped = {path.stem for path in (ROOT / "drills").glob("*.yaml")}
     run_here = {
         "region-failover",
+        "failover-under-load",
         "database-failover",
         "database-hang",
         "database-restore",

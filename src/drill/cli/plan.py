@@ -30,6 +30,10 @@ def command(file: Path, values: tuple[str, ...], as_json: bool) -> None:
 
     loaded = spec.load(file, values=pairs(values))
     say.warnings(loaded.warnings)
+    if loaded.drill.load is not None:
+        from drill import load
+
+        load.check(loaded.drill.load)
     made = planning.make(loaded.drill, {})
     describe = {fault.name: plugins.load("engine", fault.engine)().describe(fault) for fault in made.faults}
     outline = planning.outline(made, describe)

@@ -7,9 +7,7 @@ standard library.
 
 from __future__ import annotations
 
-import math
 import os
-import random
 import sys
 import time
 from collections.abc import Callable
@@ -22,39 +20,10 @@ from locust.env import Environment
 
 from drill.load import Order, Said
 from drill.load.count import Tally
-from drill.model import SECOND, LoadStep
+from drill.load.pace import Pace, users_for
+from drill.model import SECOND
 
-# A user at a rate asks again after at least twice the deadline (connecting and answering each have one), so
-# that no answer, however late, holds a request back.
-_ROOM = 2
 _LOOK_S = 0.05
-
-
-class Pace:
-    """
-    When each of *users* sends its next request, so that together they send at *rate*; seconds.
-
-    A user that could not keep up (this machine is too slow) passes over what it
-    missed: the shortfall shows, a burst would not be the load asked for.
-    """
-
-    def __init__(self, rate: float, users: int) -> None:
-        self.every = users / rate if rate else math.inf
-
-    def first(self, now: float) -> float:
-        return now + random.random() * self.every  # noqa: S311  spreads users, hides nothing
-
-    def after(self, due: float, now: float) -> float:
-        following = due + self.every
-        return following if now - following < self.every else now
-
-
-def users_for(step: LoadStep, deadline: int, of: int, number: int) -> int:
-    """How many users process *number* of *of* runs in a step."""
-    if step.users is not None:
-        return step.users // of + (number < step.users % of)
-    rate = (step.rate or 0) / of
-    return max(1, math.ceil(rate * _ROOM * deadline / SECOND)) if rate else 0
 
 
 def send(order: Order, said: int) -> None:
@@ -80,7 +49,7 @@ def send(order: Order, said: int) -> None:
     for n, step in enumerate(load.steps):
         count = users_for(step, load.deadline, order.of, order.number)
         if step.rate is not None:
-            _Plain.pace = Pace(step.rate / order.of, count)
+            _Plain.pace = Pace(step.rate / order.of, count, order.number / order.of)
         runner.start(count, spawn_rate=max(count, 1))
         last = n == len(load.steps) - 1 or step.lasts is None
         at += step.lasts or 0
@@ -112,10 +81,12 @@ class _Plain(locust.FastHttpUser):
 
     abstract = True
     pace: Pace | None = None
+    begun = 0
     asks: Callable[[_Plain], None]
 
     def on_start(self) -> None:
-        self.due = time.monotonic() if self.pace is None else self.pace.first(time.monotonic())
+        _Plain.begun += 1
+        self.due = time.monotonic() if _Plain.pace is None else _Plain.pace.first(time.monotonic(), _Plain.begun)
         self._wait()
 
     @locust.task
@@ -123,7 +94,7 @@ class _Plain(locust.FastHttpUser):
         type(self).asks(self)
 
     def wait_time(self) -> float:
-        pace = type(self).pace or _Plain.pace
+        pace = _Plain.pace
         if pace is None:
             return 0.0
         now = time.monotonic()

@@ -13,7 +13,8 @@ from drill.reports.series import Axis, Rate
 
 def load(found: Sequence[Rate], capacity: float | None, on: Axis) -> Spec:
     """*capacity* is the least good answers a second, where the drill says one."""
-    most = max([rate.sent for rate in found] + [rate.wanted or 0 for rate in found] + [capacity or 0, 1.0]) * 1.15
+    highest = [max(rate.sent, rate.ok, rate.failed, rate.wanted or 0) for rate in found]
+    most = max([*highest, capacity or 0, 1.0]) * 1.1
     y = {
         "type": "quantitative",
         "scale": {"domain": [0, most], "nice": False},
