@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from drill.model import MILLISECOND, Bounds, Outcome, Parameters, Sample, Window
 
 STREAMS = 4
 EVERY_MS = 50
-DEADLINE_MS = 200
+DEADLINE_MS = 400
 HOLD_MS = 1000
 WIDTH_MS = EVERY_MS + 10
 
@@ -46,7 +46,12 @@ class Seen:
 
         gap: drill says itself that it did not sample at an edge.
 
+        known: The server could run all the while: nothing but the outage kept it from answering.
+
         loop, chaos: What the others saw; None when they saw nothing.
+
+        beyond: Of what failed although it was sent after the outage: how long after, how long until the server looked
+            at it (None: never), how long until drill gave up, milliseconds; and why.
     """
 
     kind: str
@@ -54,8 +59,10 @@ class Seen:
     rto: Bounds | None
     outage: Bounds | None
     gap: bool
+    known: bool
     loop: int | None
     chaos: int | None
+    beyond: tuple[tuple[float, float | None, float, str], ...] = ()
 
     def inside(self) -> bool:
         """Whether both bounds contain the truth, as far as it is known."""
@@ -75,16 +82,17 @@ def measure(quick: bool, say: Say) -> list[Row]:
     kinds = [[KINDS[(n + 3 * stream) % len(KINDS)] for n in range(each)] for stream in range(streams)]
     say(f"{streams * each} outages, about {each * 3.4 + 3:.0f} s")
     with tempfile.TemporaryDirectory() as name:
-        found = watched(kinds, Path(name))
+        seen = watched(kinds, Path(name))
+    found = [one for one in seen if one.known]
     if not found:
-        raise SystemExit("nothing was measured")
+        raise SystemExit("this machine is too busy: its server stood still around every outage")
     for one in found:
         if not one.inside():
             say(f"outside: {one}")
-    return rows(found, quick)
+    return rows(found, len(seen) - len(found), quick)
 
 
-def rows(found: Sequence[Seen], quick: bool) -> list[Row]:
+def rows(found: Sequence[Seen], left_out: int, quick: bool) -> list[Row]:
     inside = sum(one.inside() for one in found)
     closed = [one for one in found if one.rto is not None and one.rto.upper is not None]
     widths = [(one.rto.upper - one.rto.lower) / MILLISECOND for one in closed if one.rto and one.rto.upper is not None]
@@ -103,7 +111,8 @@ def rows(found: Sequence[Seen], quick: bool) -> list[Row]:
             inside / len(found),
             "every one",
             inside == len(found),
-            f"the truth itself is known to {doubt:.1f} ms (99 %)",
+            f"the truth itself is known to {doubt:.1f} ms (99 %); {left_out} more are left out, for around them "
+            "the machine did not let the server run",
         ),
         Row(
             "the widest bounds of a recovery time, ms",
@@ -180,19 +189,25 @@ def watched(kinds: list[list[str]], folder: Path) -> list[Seen]:
     truth = json.loads((folder / "truth").read_text())
     drill = msgspec.json.decode((folder / "drill").read_bytes(), type=list[list[Sample]])
     loop, chaos = (json.loads((folder / who).read_text()) for who in ("loop", "chaos"))
-    return [one for parts in zip(truth, drill, loop, chaos, strict=True) for one in compared(*parts)]
+    still = [(begin, end) for begin, end in truth["stood_still"]]
+    streams = zip(truth["streams"], drill, loop, chaos, strict=True)
+    return [one for parts in streams for one in compared(*parts, still)]
 
 
-def compared(truth: dict[str, Any], samples: list[Sample], loop: list[Check], chaos: list[Check]) -> list[Seen]:
-    """Every outage of one stream, each looked at from half way since the one before to half way to the next."""
+def compared(
+    truth: dict[str, Any], samples: list[Sample], loop: list[Check], chaos: list[Check], still: list[Span]
+) -> list[Seen]:
+    """Every outage of one stream, each from shortly before it until the next one can be felt."""
     outages = truth["outages"]
     looked_at = {int(id): at for id, at in truth["looked_at"].items()}
     found = []
     for n, outage in enumerate(outages):
         began, ended = outage["began"], outage["ended"]
-        # Of the good time before it, its last third: the one before held for `hold` first.
         first = began[0] - 300 * MILLISECOND
-        last = outages[n + 1]["began"][0] if n + 1 < len(outages) else ended[1] + (HOLD_MS + 500) * MILLISECOND
+        last = ended[1] + (HOLD_MS + 500) * MILLISECOND
+        if n + 1 < len(outages):
+            # What is still under way when the next outage begins belongs to that one.
+            last = outages[n + 1]["began"][0] - DEADLINE_MS * MILLISECOND
         here = [each for each in samples if first <= (each.planned if each.sent is None else each.sent) < last]
         measured = measure_probe(
             "here", here, Window(*began), EVERY_MS * MILLISECOND, Parameters(hold=HOLD_MS * MILLISECOND)
@@ -201,40 +216,61 @@ def compared(truth: dict[str, Any], samples: list[Sample], loop: list[Check], ch
             Seen(
                 kind=outage["kind"],
                 truth=true_length(outage, here, looked_at),
-                rto=measured.rto if measured.incidents else None,
-                outage=measured.outage if measured.incidents else None,
+                rto=measured.rto,
+                outage=measured.outage,
                 gap=measured.gap,
+                known=not any(begin < last and end > first for begin, end in still),
                 loop=length([check for check in loop if first <= check[0] < last]),
                 chaos=length([check for check in chaos if first <= check[0] < last]),
+                beyond=tuple(late_failures(here, ended[1], looked_at)),
             )
         )
     return found
 
 
+def late_failures(
+    samples: Sequence[Sample], end: int, looked_at: dict[int, int]
+) -> Iterator[tuple[float, float | None, float, str]]:
+    """What failed after the outage: without it nobody could tell a mistake of ours from a busy machine."""
+    for each in samples:
+        if each.sent is None or each.ended is None or each.sent <= end or each.outcome is not Outcome.FAILED:
+            continue
+        met = looked_at.get(each.id or 0)
+        took = None if met is None else (met - each.sent) / MILLISECOND
+        yield (each.sent - end) / MILLISECOND, took, (each.ended - each.sent) / MILLISECOND, each.detail
+
+
 def true_length(outage: dict[str, Any], samples: Sequence[Sample], looked_at: dict[int, int]) -> Span:
-    """How long requests sent would have failed: from switch to switch, less what requests need to get there."""
+    """
+    How long requests sent would have failed: from switch to switch, counted by when they were sent.
+
+    A request that was on its way at a switch met the new state although it was
+    sent before it: the switch, as requests sent see it, may be as early as that.
+    """
     began, ended = outage["began"], outage["ended"]
-    start = began[0] - transit(samples, began, looked_at), began[1]
-    room = transit(samples, ended, looked_at)
-    end = ended[0] - room, ended[1]
-    if outage["kind"] == "stall":
-        # Answered at its end: requests of its last deadline were in time.
-        end = ended[0] - room - DEADLINE_MS * MILLISECOND, ended[1] + room - DEADLINE_MS * MILLISECOND
+    start = under_way(samples, began, looked_at), began[1]
+    if outage["kind"] != "stall":
+        end = under_way(samples, ended, looked_at), ended[1]
+    else:
+        # All are answered at its end, so those sent within the last deadline were in time, if their answer arrived.
+        deadline = DEADLINE_MS * MILLISECOND
+        arrived = [each.ended for each in samples if each.sent and each.ended and each.sent < ended[0] <= each.ended]
+        late = max([at for at in arrived if at < ended[1] + deadline], default=ended[1])
+        end = ended[0] - deadline, max(ended[1], late) - deadline
     return end[0] - start[1], end[1] - start[0]
 
 
-def transit(samples: Sequence[Sample], edge: Span, looked_at: dict[int, int]) -> int:
-    """The longest that a request sent around *edge* took until the server looked at it, or refused it."""
-    near = 3 * EVERY_MS * MILLISECOND
-    found = [MILLISECOND // 10]
+def under_way(samples: Sequence[Sample], edge: Span, looked_at: dict[int, int]) -> int:
+    """When the earliest request that was still under way at *edge* was sent, or the edge itself."""
+    found = [edge[0]]
     for each in samples:
-        if each.sent is None or each.ended is None or not edge[0] - near <= each.sent <= edge[1] + near:
+        if each.sent is None or each.ended is None or each.sent > edge[0]:
             continue
-        if each.id in looked_at:
-            found.append(looked_at[each.id] - each.sent)
-        elif each.outcome is Outcome.FAILED and each.ended - each.sent < DEADLINE_MS * MILLISECOND:
-            found.append(each.ended - each.sent)
-    return max(found)
+        met = looked_at.get(each.id or 0, each.ended)
+        # What was never looked at and ended by its deadline was left hanging long before, or refused.
+        if met >= edge[0] and (each.id in looked_at or each.ended - each.sent < DEADLINE_MS * MILLISECOND):
+            found.append(each.sent)
+    return min(found)
 
 
 def length(checks: Sequence[Check]) -> int | None:

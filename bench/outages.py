@@ -6,7 +6,7 @@ A server whose outages are known to the moment: the truth of the accuracy benchm
 SPEC is JSON: {"seed", "deadline_ms", "hold_ms", "streams": [[kind, …], …]}. It prints the streams' ports, waits for a
 line on standard input, lets each stream go through its outages, and writes to OUT what it did and when, in nanoseconds
 of the machine's monotonic clock. A switch is the window from before the last request of the old state was looked for to
-after the new state held.
+after the new state held. When the machine did not let the server run, that is noted as well.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Stream:
         if kind == "flap":
             spans = [(0.3 + 0.3 * draw.random(), 0.25 + 0.2 * draw.random()) for _ in range(3)]
         else:
-            spans = [((0.6 if kind == "stall" else 0.3) + 1.4 * draw.random(), 0.0)]
+            spans = [((0.9 if kind == "stall" else 0.3) + 1.4 * draw.random(), 0.0)]
         first = last = None
         for down_s, up_s in spans:
             began = await self.switch("error" if kind == "flap" else kind)
@@ -109,7 +109,7 @@ class Stream:
         await asyncio.sleep(1.0 + draw.random())
         for kind in kinds:
             await self.suffer(kind, draw)
-            await asyncio.sleep(hold_s + 0.6 + 0.5 * draw.random())
+            await asyncio.sleep(hold_s + 1.1 + 0.5 * draw.random())
 
 
 class Connection(asyncio.Protocol):
@@ -145,6 +145,17 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
 
+async def beat(longest: int, stood_still: list[Span]) -> None:
+    """Note when this server itself was not run for *longest* nanoseconds: an outage that nobody planned."""
+    last = time.monotonic_ns()
+    while True:
+        await asyncio.sleep(0.01)
+        now = time.monotonic_ns()
+        if now - last > longest:
+            stood_still.append((last, now))
+        last = now
+
+
 async def main(spec: dict[str, Any], out: Path) -> None:
     gc.disable()
     streams = [Stream(spec["deadline_ms"] / 1000) for _ in spec["streams"]]
@@ -152,13 +163,20 @@ async def main(spec: dict[str, Any], out: Path) -> None:
         await stream.open()
     print(json.dumps([stream.port for stream in streams]), flush=True)
     await asyncio.to_thread(sys.stdin.readline)
+    stood_still: list[Span] = []
+    beating = asyncio.create_task(beat(spec["deadline_ms"] * 1_000_000 // 2, stood_still))
     await asyncio.gather(
         *(
             stream.live(kinds, spec["hold_ms"] / 1000, random.Random(spec["seed"] + n))
             for n, (stream, kinds) in enumerate(zip(streams, spec["streams"], strict=True))
         )
     )
-    out.write_text(json.dumps([{"outages": s.outages, "looked_at": s.looked_at} for s in streams]))
+    beating.cancel()
+    out.write_text(
+        json.dumps(
+            {"stood_still": stood_still, "streams": [{"outages": s.outages, "looked_at": s.looked_at} for s in streams]}
+        )
+    )
     print("done", flush=True)
     # Whoever still watches is answered until told to end.
     await asyncio.to_thread(sys.stdin.readline)
