@@ -110,6 +110,12 @@ def test_a_quantile_is_bounded_by_one_of_the_runs_or_not_at_all(runs: int, share
     assert quantile_bound(uppers, share) == rank
 
 
+def test_a_low_quantile_may_be_bounded_by_the_fastest_run() -> None:
+    """And a bound that is just sure enough will do."""
+    assert quantile_bound([5, 7], 0.01) == 5
+    assert quantile_bound([7], 0.5, 0.5) == 7
+
+
 # --- regressions ----------------------------------------------------------------------------------------------------
 
 

@@ -33,7 +33,7 @@ from drill.model import (
     StepKind,
     Verdict,
 )
-from drill.verdict import faults_in_place, judge
+from drill.verdict import decide, faults_in_place, judge
 from tests.measure.worlds import (
     AWAIT,
     INJECT,
@@ -447,7 +447,15 @@ def test_an_overlap_of_two_primaries_misses_integrity() -> None:
     (integrity,) = found.judged
     assert (integrity.verdict, integrity.reason) == (Verdict.MISSED, Reason.SPLIT_BRAIN)
     assert said(integrity.explanation) == "two servers acknowledged writes at once, for 284–286 ms: split brain"
+    assert integrity.bounds == Bounds(0, 0)
     assert found.result is Result.MISSED
+
+
+def test_an_overlap_loses_no_write() -> None:
+    """It is integrity that two primaries miss, nothing else."""
+    (lost, integrity) = rivals(990, 705, objectives=[objective(Measure.LOST_WRITES, 0)], write_every=10).judged
+
+    assert (lost.verdict, integrity.verdict) == (Verdict.MET, Verdict.MISSED)
 
 
 def test_one_primary_after_the_other_is_one_recovery_point() -> None:
@@ -664,8 +672,9 @@ def test_a_cold_cache_is_judged_by_its_hit_ratio() -> None:
     blind = only(**world, cache={"cache": grid(20_000)})
 
     assert (found.bounds, found.verdict) == (bounds(1940, 2050), Verdict.MET)
-    assert (never.verdict, never.explanation) == (
+    assert (never.verdict, never.reason, never.explanation) == (
         Verdict.MISSED,
+        Reason.NEVER_RECOVERED,
         "the hit ratio was not seen back, and staying so, before the run ended",
     )
     assert (blind.reason, blind.explanation) == (
@@ -799,7 +808,7 @@ def test_an_unwatched_fault_says_for_how_long_it_should_have_been() -> None:
     assert reasoned(only(samples={"reads": grid(6000)}, objectives=[RTO_30S])) == (
         Verdict.INCONCLUSIVE,
         Reason.MEASURING_GAP,
-        "reads saw no outage, but was not watched for 10 s without a gap after the fault",
+        "reads was not watched for 10 s without a gap after the last action of the fault",
     )
 
 
@@ -899,4 +908,167 @@ def test_the_overlap_of_another_store_is_not_its_own() -> None:
 
     assert reasoned(integrity(elsewhere, untold))[:2] == (Verdict.MET, Reason.WITHIN_TARGET)
     assert reasoned(integrity(elsewhere, here))[2] == "two servers acknowledged writes at once, for 7–8 ms: split brain"
+    assert integrity(untold, here).verdict is Verdict.MISSED
     assert integrity(msgspec.structs.replace(here, length=Bounds(0, 1))).verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("world", "reason", "sentence"),
+    [
+        ({"t0": None}, Reason.NOT_EXECUTED, "no fault was carried out"),
+        (
+            {"boot_jump": 2000},
+            Reason.CLOCK_UNBOUNDED,
+            "this machine slept during the run: its clock stood still",
+        ),
+        ({"effect": Effect.NONE}, Reason.NO_EFFECT, "outage had no effect"),
+        (
+            {"samples": {"a": grid(20_000, [(0, 100)]), "b": grid(20_000, [(0, 100)])}},
+            Reason.UNHEALTHY_BEFORE,
+            "a and b was not shown healthy before the fault",
+        ),
+        (
+            {"samples": {}, "redundancy": {"replica": grid(20_000)}},
+            Reason.NOT_MEASURED,
+            "no sample says anything about it",
+        ),
+    ],
+    ids=["no fault", "slept", "no effect", "unhealthy", "nothing judged"],
+)
+def test_missing_evidence_is_named(world: dict[str, Any], reason: Reason, sentence: str) -> None:
+    """The numbers may be what they like."""
+    found = only(**{"samples": {"reads": grid(20_000, DOWN_5S)}, "objectives": [RTO_30S]} | world)
+
+    assert reasoned(found) == (Verdict.INCONCLUSIVE, reason, sentence)
+
+
+def test_what_nobody_told_has_no_recovery_time() -> None:
+    """No alarm was heard of."""
+    found = only(
+        samples={"reads": grid(20_000, DOWN_5S)}, objectives=[objective(Measure.RTO, 9000, origin=Origin.DETECTED)]
+    )
+
+    assert reasoned(found) == (
+        Verdict.INCONCLUSIVE,
+        Reason.NOT_MEASURED,
+        "nothing told when the outage was detected",
+    )
+
+
+def test_survivors_that_never_settled_are_named() -> None:
+    """One reading agrees with nothing."""
+    assert reasoned(data(range(800), LOST_0, reads=[read(20_000, range(800))]).judged[0]) == (
+        Verdict.INCONCLUSIVE,
+        Reason.SURVIVORS_UNSETTLED,
+        "no two readings of what writes left, two seconds apart, agreed after recovery",
+    )
+
+
+def test_a_disaster_that_was_never_made_has_no_loss() -> None:
+    """The first fault was carried out, the one that loss is counted from was not."""
+    history = World(
+        samples={"reads": grid(30_000, [(4100, 9000)])},
+        ledger=writes(800),
+        reads=settled(20_000, range(800)),
+        t0=KILL,
+        objectives=[LOST_0],
+    ).history()
+    began, *rest = history.events
+    plan = msgspec.structs.replace(history.plan, disaster="flood")
+    history = History((msgspec.structs.replace(began, plan=plan), *rest))
+
+    lost, _ = judge(history, measure(history)).judged
+    assert reasoned(lost) == (
+        Verdict.INCONCLUSIVE,
+        Reason.NOT_EXECUTED,
+        "the disaster, flood, was not carried out",
+    )
+
+
+@pytest.mark.parametrize(
+    ("world", "result", "sentence"),
+    [
+        ({}, Result.MET, "every objective was met"),
+        ({"objectives": []}, Result.INCONCLUSIVE, "the drill has no objective: nothing was judged"),
+        ({"completion": Completion.REFUSED}, Result.REFUSED, "drill would not begin"),
+        ({"completion": Completion.REFUSED, "reason": "it is ill"}, Result.REFUSED, "it is ill"),
+        ({"completion": Completion.ABORTED, "undo": 9000}, Result.ABORTED, "the run was cut short"),
+        ({"completion": Completion.ABORTED, "undo": 9000, "reason": "a guard"}, Result.ABORTED, "a guard"),
+        ({"completion": Completion.UNSAFE, "undo": 9000}, Result.UNSAFE, "a fault may still be in place"),
+        ({"verified": False}, Result.UNSAFE, "outage may still be in place"),
+        ({"verified": False, "reason": "no way in"}, Result.UNSAFE, "outage may still be in place: no way in"),
+    ],
+)
+def test_the_whole_run_is_said_in_one_sentence(world: dict[str, Any], result: Result, sentence: str) -> None:
+    """With the reason that was given, where one was."""
+    given = {"samples": {"reads": grid(20_000, DOWN_5S)}, "objectives": [RTO_30S]}
+    if world.get("completion") is Completion.REFUSED:
+        given["t0"] = None
+    found = judged(**given | world)
+
+    assert (found.result, found.reason) == (result, sentence)
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "verdict"),
+    [
+        (99, None, Verdict.INCONCLUSIVE),
+        (99, 100, Verdict.INCONCLUSIVE),
+        (100, 100, Verdict.MET),
+        (100, None, Verdict.MET),
+        (98, 99, Verdict.MISSED),
+    ],
+)
+def test_a_floor_is_met_from_the_lower_bound(lower: int, upper: int | None, verdict: Verdict) -> None:
+    """Where at least 100 is asked for."""
+    assert decide(Bounds(lower, upper), 100, at_least=True) is verdict
+
+
+# --- what a late action or a late hiccup must not prove -----------------------------------------------------------
+
+
+def second_action(at: float) -> list[Any]:
+    """A second breaking action of the fault, sent at *at* and confirmed 10 ms later."""
+    return [
+        Intent(at=round(at * MS), fault="outage", activity="again", n=1),
+        Done(at=round((at + 10) * MS), fault="outage", n=1, ok=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("length", "undo"), [(15_000, 6200), (6300, None)], ids=["cut by the undo", "cut by the end of the run"]
+)
+def test_an_outage_of_a_later_action_that_was_not_waited_for_is_never_met(length: int, undo: int | None) -> None:
+    """The first outage's recovery says nothing of what the second action did."""
+    found = only(
+        samples={"reads": grid(length, [(1000, 2000), (6400, 9000)])},
+        objectives=[objective(Measure.RTO, 5000)],
+        parameters=Parameters(hold=2000 * MS),
+        more=second_action(6000),
+        undo=undo,
+    )
+
+    assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, Reason.MEASURING_GAP)
+
+
+def test_a_later_action_that_was_watched_for_the_hold_may_be_met() -> None:
+    """Service held through the second action, and was seen to."""
+    found = only(
+        samples={"reads": grid(9000, [(1000, 2000)])},
+        objectives=[objective(Measure.RTO, 5000)],
+        parameters=Parameters(hold=2000 * MS),
+        more=second_action(6000),
+    )
+
+    assert found.verdict is Verdict.MET
+
+
+def test_a_hiccup_long_after_the_fault_does_not_prove_it() -> None:
+    """An engine that cannot tell, and one failed request a minute later: nothing is proved."""
+    found = only(
+        samples={"reads": grid(80_000, [(60_000, 60_100)])},
+        objectives=[RTO_30S],
+        effect=Effect.UNKNOWN,
+    )
+
+    assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, Reason.NO_EFFECT)

@@ -196,3 +196,14 @@ def test_the_load_counts_from_the_fault_and_over_whole_windows() -> None:
 
     assert amplification(samples, t0, 1000 * MS) == pytest.approx(10)
     assert amplification(samples, window(10_001, 10_010), 1000 * MS) == pytest.approx(9)
+
+
+def test_a_peak_may_come_late_and_answers_that_never_came_do_not_dilute_it() -> None:
+    """Five seconds after the fault a second of misses, every other request of it unanswered for two more."""
+
+    def late(at: int) -> bool | None:
+        if 15_000 <= at < 17_000 and at // 100 % 2:
+            return None
+        return at // 100 % 10 != 0 if at < 10_000 else not 15_000 <= at < 17_000
+
+    assert amplification(asked(20_000, late), window(9950, 9960), 2000 * MS) == pytest.approx(10)

@@ -317,6 +317,13 @@ def test_before_a_later_action_writes_must_have_been_sent() -> None:
     assert (kept.enough, fell_behind.enough, silent.enough) == (True, False, False)
 
 
+def test_a_write_that_ended_with_the_first_reading_must_be_in_both() -> None:
+    """Its answer was there when the reading began; only the second one shows it."""
+    samples = [write(0, 0, 1), write(1, 19_990, 20_000)]
+
+    assert account(samples, (), reads=[read(20_000, [0]), read(22_000, [0, 1])]).survivors is None
+
+
 # --- the way back ---------------------------------------------------------------------------------------------
 
 
@@ -409,6 +416,11 @@ def test_writes_that_nobody_read_twice_may_have_been_lost_by_the_way_back() -> N
     told = returned([*range(800), *range(1200, 1800)], more=[write(5000, 20_001, 20_002)])
 
     assert (told.unread, told.failback_rpo) == (1, bounds(0, 5))
+
+
+def test_a_write_sent_the_moment_service_was_back_was_lost_by_the_way_back() -> None:
+    """Not by the fault, which was over."""
+    assert returned([*range(800), *range(1201, 1800)]).failback_lost == (1200,)
 
 
 def test_without_an_undo_there_is_no_way_back() -> None:

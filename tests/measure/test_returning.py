@@ -260,3 +260,40 @@ def test_recovery_from_another_instant_moves_both_bounds() -> None:
     assert rto_from(never, detected) == bounds(17_500, None)
     assert rto_from(never, window(20_000, 21_000)) == bounds(0, None)
     assert rto_from(well, detected) == well.rto == bounds(0, 100)
+
+
+# --- edges ------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_sent_with_the_undo_sees_the_way_back() -> None:
+    """It is the only one, so that nothing is known of the end."""
+    found = measured(samples={"reads": grid(20_000, DOWN_5S)}, undo=20_000)
+
+    assert (found.failback, found.failback_rto) == (Bounds(0, None), Bounds(0, None))
+
+
+def test_a_cache_that_the_undo_cools_is_not_colder_for_it() -> None:
+    """Cold for two seconds by the fault, for four by the undo; where the undo is under test, that counts."""
+    seen = [warmth(each) for each in grid(30_000, [(1000, 3000), (15_100, 19_000)])]
+    given: dict[str, Any] = {"samples": {"reads": grid(30_000)}, "cache": {"cache": seen}, "undo": 15_000}
+
+    assert measured(**given).cold_cache == bounds(2900 - 960, 3000 - 950)
+    assert measured(**given, steps=(WATCH, INJECT, RESTORE, AWAIT)).cold_cache == bounds(18_900 - 960, 19_000 - 950)
+
+
+@pytest.mark.parametrize(("every", "window_ms"), [(50, 2000), (100, 2000), (200, 4000)])
+def test_the_peak_of_the_load_is_taken_over_two_seconds_or_twenty_periods(every: int, window_ms: int) -> None:
+    """A second of misses in a cache that misses every tenth request: what is left of it over the window."""
+    down = [(at, at + every) for at in range(0, 10_000, 10 * every)] + [(11_000, 12_000)]
+    seen = [warmth(each) for each in grid(30_000, down, period=every)]
+    found = measured(samples={"reads": grid(30_000)}, cache={"cache": seen}, every=every, t0=window(10_000, 10_001))
+
+    assert found.amplification == pytest.approx(1000 / window_ms * 10, rel=0.01)
+
+
+def test_without_a_fault_nothing_is_a_multiple_of_anything() -> None:
+    """Nor cold, nor served by another."""
+    seen = [warmth(each) for each in grid(20_000, [(500, 600)])]
+    found = measured(samples={"reads": grid(20_000)}, cache={"cache": seen}, t0=None)
+
+    assert (found.amplification, found.cold_cache, found.on_secondary, found.unprotected) == (None,) * 4

@@ -19,13 +19,13 @@ WARM = 0.9
 
 def answers(samples: Iterable[Sample]) -> list[Sample]:
     """The same samples with a hit as ok, a miss as failed, and all else as unknown."""
-    outcome = {1.0: Outcome.OK, 0.0: Outcome.FAILED}
+    outcome: dict[float | None, Outcome] = {1.0: Outcome.OK, 0.0: Outcome.FAILED}
     return [
         Sample(
             each.planned,
             each.sent,
             each.ended,
-            outcome.get(-1.0 if each.value is None else each.value, Outcome.UNKNOWN),
+            outcome.get(each.value, Outcome.UNKNOWN),
         )
         for each in samples
     ]
