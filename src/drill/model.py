@@ -1041,7 +1041,7 @@ class ProbeMeasure(Value, frozen=True):
 
         healthy_before: The baseline was ok: no failed sample ended before t0.lower.
 
-        watched: It was sampled for at least `hold` after the fault.
+        watched: It was seen for at least `hold` after the last breaking action.
 
         after_undo: Service came back only once undoing had begun.
 

@@ -280,11 +280,11 @@ class _Case:
             # It counts from a recovery that was seen to hold.
             return None
         for probe in self._probes():
-            if not probe.incidents and not probe.watched:
+            if not probe.watched:
                 return Cause(
                     Reason.MEASURING_GAP,
-                    f"{probe.probe} saw no outage, but was not watched for {wording.duration(probe.hold)} "
-                    "without a gap after the fault",
+                    f"{probe.probe} was not watched for {wording.duration(probe.hold)} without a gap "
+                    "after the last action of the fault",
                 )
         return None
 

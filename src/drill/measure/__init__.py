@@ -22,6 +22,7 @@ from drill.measure.bounds import (
 from drill.measure.faults import (
     effect,
     fault_windows,
+    last_action,
     later_actions,
     suspended,
     undo_is_under_test,
@@ -96,7 +97,8 @@ def _measure(history: History) -> Measured:
     t0 = next(iter(windows.values()), None)
     disaster = windows.get(plan.disaster) if plan.disaster else t0
     undone = undos_began(history)
-    per_probe = tuple(_probe(history, probe.name, t0, undone) for probe in plan.probes)
+    acted = last_action(history)
+    per_probe = tuple(_probe(history, probe.name, t0, undone, acted) for probe in plan.probes)
     by_name = {probe.probe: probe for probe in per_probe}
     judged = [by_name[name] for name in plan.judged]
     redundancy = [by_name[name] for name in plan.redundancy]
@@ -157,14 +159,15 @@ def _load(history: History, t0: Window | None, judged: Sequence[ProbeMeasure], u
     return measure_load(history, t0, judged, undone[-1] if undone and not undo_is_under_test(history.plan) else None)
 
 
-def _probe(history: History, name: str, t0: Window | None, undone: list[int]) -> ProbeMeasure:
+def _probe(history: History, name: str, t0: Window | None, undone: list[int], acted: int | None) -> ProbeMeasure:
     """One probe; redundancy comes back with the undo more often than not, so that does not cut it."""
     plan = history.plan
     period = plan.probe(name).every
     samples = history.samples(name)
     if name in plan.redundancy:
-        return measure_probe(name, samples, t0, period, redundancy_parameters(period))
-    return measure_probe(name, samples, t0, period, plan.parameters, () if undo_is_under_test(plan) else tuple(undone))
+        return measure_probe(name, samples, t0, period, redundancy_parameters(period), acted=acted)
+    cuts = () if undo_is_under_test(plan) else tuple(undone)
+    return measure_probe(name, samples, t0, period, plan.parameters, cuts, acted)
 
 
 def _way_back(plan: Plan, judged: Sequence[ProbeMeasure], undone: list[int]) -> Undone | None:

@@ -52,6 +52,20 @@ def fault_windows(history: History) -> dict[str, Window]:
     return windows
 
 
+def last_action(history: History) -> int | None:
+    """When the last breaking action was confirmed, or the run's last event when it never was; None without any."""
+    end = max(event.at for event in history.events)
+    done = {(event.fault, event.n): event.at for event in history.of(Done)}
+    said = {event.fault: event.at for event in history.of(Injected, InjectFailed)}
+    confirmed = [
+        done.get((event.fault, event.n), said.get(event.fault, end))
+        for event in history.of(Intent)
+        if event.breaks and not event.undoing
+    ]
+    # A fault without any breaking action of its own is made when its engine says so.
+    return max([*confirmed, *(window.upper for window in fault_windows(history).values())], default=None)
+
+
 def later_actions(history: History, disaster: Window) -> list[int]:
     """When every breaking action after the disaster's first one was sent."""
     return [
@@ -100,6 +114,7 @@ def effect(history: History, windows: dict[str, Window], judged: Sequence[ProbeM
     said = {event.fault: event.injection for event in history.of(Injected)}
     proofs: list[str] = []
     unproven: str | None = None
+    acted = last_action(history) or 0
     for n, (fault, window) in enumerate(windows.items()):
         injection = said.get(fault)
         evidence = f": {injection.evidence}" if injection and injection.evidence else ""
@@ -108,7 +123,8 @@ def effect(history: History, windows: dict[str, Window], judged: Sequence[ProbeM
         if injection and injection.effect is Effect.SHOWN:
             proofs.append(f"{fault}{evidence or ': proved by its engine'}")
             continue
-        seen = next((probe.probe for probe in judged if _saw(probe, None if n == 0 else window)), None)
+        since = None if n == 0 else window
+        seen = next((probe.probe for probe in judged if _saw(probe, since, max(acted, window.upper))), None)
         if seen is None:
             unproven = unproven or f"nothing shows that {fault} took effect{evidence}"
         else:
@@ -116,9 +132,17 @@ def effect(history: History, windows: dict[str, Window], judged: Sequence[ProbeM
     return (Effect.UNKNOWN, unproven) if unproven else (Effect.SHOWN, "; ".join(proofs))
 
 
-def _saw(probe: ProbeMeasure, since: Window | None) -> bool:
-    """Whether a probe saw an outage from a fault on; None is the first fault, which every outage follows."""
-    return any(since is None or incident.last_failed >= since.lower for incident in probe.incidents)
+def _saw(probe: ProbeMeasure, since: Window | None, acted: int) -> bool:
+    """
+    Whether a probe saw an outage that a fault can have caused; None is the first fault, which every outage follows.
+
+    One that begins later than `hold` after the last action proves nothing: a hiccup
+    ten minutes on is not the fault's.
+    """
+    return any(
+        incident.first_failed <= acted + probe.hold and (since is None or incident.last_failed >= since.lower)
+        for incident in probe.incidents
+    )
 
 
 def suspended(history: History) -> bool:

@@ -20,13 +20,16 @@ def measure_probe(
     period: int,
     parameters: Parameters = Parameters(),  # noqa: B008  frozen
     undone: Sequence[int] = (),
+    acted: int | None = None,
 ) -> ProbeMeasure:
     """
     What one probe's samples show, from its baseline to the end.
 
     *undone* holds when undoing began, in order; leave it empty when the undo is
     itself the recovery under test. A service that is still away when an undo
-    begins never came back, whatever the samples after that show.
+    begins never came back, whatever the samples after that show. *acted* is when
+    the last breaking action was confirmed: only what was watched after it says how
+    the service bore it.
 
     With several outages, `rto` and `outage` last until the final one is over:
     a system that goes away again has not recovered yet. Without any, both are
@@ -54,7 +57,7 @@ def measure_probe(
         failback=failback,
         failback_rto=failback_rto,
         healthy_before=_healthy_before(whole, t0),
-        watched=t0 is not None and series.watched(t0.upper),
+        watched=t0 is not None and _watched(series, found, t0.upper if acted is None else max(t0.upper, acted)),
         after_undo=away and _came_back(whole, t0),
         gap=any(incident.gap for incident in found) or (hidden is not None and hidden > 3 * period),
         first_good=_first_good(series, found),
@@ -92,6 +95,12 @@ def _cut(samples: Sequence[Sample], rule: Rule, t0: Window | None, undone: Seque
         if found and found[-1].recovered is None:
             return began
     return undone[-1] if undone else None
+
+
+def _watched(series: Series, found: Sequence[Incident], acted: int) -> bool:
+    """Whether service was seen for `hold` after the last action: a recovery after it has held that long."""
+    recovered = found[-1].recovered if found else None
+    return (recovered is not None and recovered >= acted) or series.watched(acted)
 
 
 def _came_back(whole: Series, t0: Window | None) -> bool:
