@@ -26,6 +26,7 @@ from drill.model import (
     Outcome,
     Overlap,
     Parameters,
+    Parameters,
     Reason,
     Restored,
     Result,
