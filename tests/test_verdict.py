@@ -26,7 +26,6 @@ from drill.model import (
     Outcome,
     Overlap,
     Parameters,
-    Parameters,
     Reason,
     Restored,
     Result,
