@@ -25,7 +25,7 @@ class Row(NamedTuple):
     Attributes:
         objective: Its name in words, with the probe when it is about one.
 
-        target: "≤ 30 s".
+        target: "≤ 30 s (stated)": what must hold, and where that comes from.
 
         measured: "21.93–22.05 s", or "not measured".
 
@@ -49,7 +49,7 @@ def table(record: Record) -> list[Row]:
 def row(objective: ObjectiveRecord) -> Row:
     return Row(
         objective=title(objective),
-        target=target(objective),
+        target=target(objective) + (f" ({objective.source_kind})" if objective.source_kind else ""),
         measured=measured(objective),
         verdict=objective.verdict,
         explanation=objective.explanation,
