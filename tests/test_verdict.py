@@ -587,7 +587,7 @@ def test_the_result_says_why_in_one_sentence() -> None:
     assert said(missed.reason) == "rto: 4.94–5.05 s is beyond the target of 1 s"
     assert unsafe.reason == "outage may still be in place: the database did not start"
     assert aborted.reason == "guard: down for 3 min"
-    assert killed.reason == "the run has no end: whatever carried it out was killed"
+    assert killed.reason == "the run has no end: it was killed, or its journal could not be written"
 
 
 def test_a_fault_is_in_place_until_an_undo_after_its_last_action_is_verified() -> None:
@@ -996,7 +996,11 @@ def test_a_disaster_that_was_never_made_has_no_loss() -> None:
         ({"completion": Completion.REFUSED, "reason": "it is ill"}, Result.REFUSED, "it is ill"),
         ({"completion": Completion.ABORTED, "undo": 9000}, Result.ABORTED, "the run was cut short"),
         ({"completion": Completion.ABORTED, "undo": 9000, "reason": "a guard"}, Result.ABORTED, "a guard"),
-        ({"completion": Completion.UNSAFE, "undo": 9000}, Result.UNSAFE, "a fault may still be in place"),
+        (
+            {"completion": Completion.UNSAFE, "undo": 9000},
+            Result.UNSAFE,
+            "a fault was left in place when the run ended, and was undone afterwards",
+        ),
         ({"verified": False}, Result.UNSAFE, "outage may still be in place"),
         ({"verified": False, "reason": "no way in"}, Result.UNSAFE, "outage may still be in place: no way in"),
     ],

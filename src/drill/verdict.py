@@ -89,11 +89,15 @@ def _result(history: History, judged: Sequence[Judged]) -> tuple[Result, str]:
     ended = history.ended
     said = ended.reason if ended else ""
     left = faults_in_place(history)
-    if left or (ended and ended.completion is Completion.UNSAFE):
-        what = f"{' and '.join(left) or 'a fault'} may still be in place"
+    if left:
+        what = f"{' and '.join(left)} may still be in place"
+        return Result.UNSAFE, f"{what}: {said}" if said else what
+    if ended and ended.completion is Completion.UNSAFE:
+        # The run ended unsafe and that stays its result; what a reader must not do is run to the machines.
+        what = "a fault was left in place when the run ended, and was undone afterwards"
         return Result.UNSAFE, f"{what}: {said}" if said else what
     if ended is None:
-        return Result.ABORTED, "the run has no end: whatever carried it out was killed"
+        return Result.ABORTED, "the run has no end: it was killed, or its journal could not be written"
     if ended.completion is Completion.REFUSED:
         return Result.REFUSED, said or "drill would not begin"
     if ended.completion is Completion.ABORTED:
