@@ -2,57 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
 
 from drill import lab as labs
 from drill.journal import replay
-from drill.model import Done, Fate, Restored
-
-ROOT = Path(__file__).parents[2]
+from drill.model import Done, Fate
+from tests.drills.running import ROOT, run
 
 pytestmark = [pytest.mark.drills, pytest.mark.timeout(400)]
-
-
-@dataclass
-class Run:
-    code: int
-    record: dict[str, Any]
-    folder: Path
-    said: str
-
-    def verdicts(self) -> dict[str, str]:
-        return {objective["id"]: objective["verdict"] for objective in self.record["objectives"]}
-
-    def bounds(self, id: str) -> tuple[float, float]:
-        found = self.record["measured"][id]
-        return found["lower_s"], found["upper_s"]
-
-
-def run(name: str, reports: Path, *options: str) -> Run:
-    """`drill run drills/NAME.yaml`; its undo must be verified, whatever the drill is about."""
-    done = subprocess.run(
-        [sys.executable, "-m", "drill", "run", f"drills/{name}.yaml", "--reports", str(reports), *options],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=390,
-        check=False,
-    )
-    said = done.stdout + done.stderr
-    folders = list(reports.iterdir()) if reports.is_dir() else []
-    assert folders, said
-    restored = replay(folders[0]).of(Restored)
-    assert restored, said
-    assert all(event.verified for event in restored), said
-    return Run(done.returncode, json.loads((folders[0] / "report.json").read_text()), folders[0], said)
 
 
 def test_region_failover_is_met_by_patronis_own_failover(tmp_path: Path) -> None:
@@ -176,8 +136,8 @@ def test_a_failover_under_load_keeps_its_customers(tmp_path: Path) -> None:
     assert done.record["cycle_s"] == 5
 
 
-def test_every_shipped_drill_is_run_here() -> None:
-    """A new file in drills/ needs a test of what it shows."""
+def test_every_shipped_drill_is_run() -> None:
+    """A new file in drills/ needs a test of what it shows, here or (those with a queue) in tests/lab/test_queue.py."""
     shipped = {path.stem for path in (ROOT / "drills").glob("*.yaml")}
     run_here = {
         "region-failover",
@@ -190,5 +150,7 @@ def test_every_shipped_drill_is_run_here() -> None:
         "partition",
         "data-loss",
         "no-effect",
+        "queue-loss",
+        "queue-loss-transient",
     }
     assert shipped == run_here

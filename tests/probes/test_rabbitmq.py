@@ -239,6 +239,7 @@ async def test_a_wrong_password_is_told_without_it(broker: Rabbitmq) -> None:
     [
         ({"url": "amqp://host/", "write": {}, "queue": "orders"}, "either writes or counts"),
         ({"url": "amqp://host/", "expect": {"at_most": 1}}, "expect needs queue"),
+        ({"url": "amqp://host/", "write": {"durable": False}}, "a quorum queue is always durable"),
         ({"url": "amqp://host/", "write": {"queue": "nobody's"}}, "the name of a queue has letters"),
         ({"url": ["amqp://host/", "http://host/"]}, "url must begin with amqp://"),
     ],

@@ -11,7 +11,7 @@ returns once the lab is whole again.
 
 Members are chosen by name ("postgres-east"), region ("region east"), kind
 ("postgres"), kind and region ("orders west") or kind and role, as it is at that
-moment ("postgres primary", "valkey replica", "orders active").
+moment ("postgres primary", "valkey replica", "rabbitmq leader", "orders active").
 """
 
 from __future__ import annotations
@@ -205,7 +205,8 @@ def restore_backup(within: float = 90, configuration: Configuration = None) -> R
     """
     Bring a lost database back: newest base backup, then all of the log in the archive, then a new replica.
 
-    It is protected again by a base backup of its own, for which PostgreSQL checks every page. A database that still has its data is only started. *within* is in seconds.
+    It is protected again by a base backup of its own, for which PostgreSQL checks every page.
+    A database that still has its data is only started. *within* is in seconds.
     """
     found = _restore(configuration, "restore_backup", within, within=within)
     if found.get("restored"):

@@ -134,7 +134,7 @@ def _show(lab: Any, status: dict[str, Any]) -> None:
         f"  orders are served by {status['serving'] or 'nobody'}; the router sends to {status['router']['active']}\n"
     )
     rows = [("MEMBER", "REGION", "PROCESSES", "ROLE", "STATE", "BEHIND")]
-    seen = {row["member"]: row for key in ("databases", "caches", "services") for row in status[key]}
+    seen = {row["member"]: row for key in ("databases", "caches", "brokers", "services") for row in status[key]}
     for name, process in status["processes"].items():
         row = seen.get(name, {})
         behind = "" if row.get("lag_bytes") is None else f"{row['lag_bytes']} bytes"

@@ -25,6 +25,7 @@ from drill.errors import EnvironmentFault
 from drill.lab import control, process
 from drill.lab.link import Network
 from drill.lab.members import Members
+from drill.lab.names import Names
 from drill.lab.topology import SERVING, lay_out
 from drill.lab.verbs import Verbs
 from drill.lab.view import View, Watcher
@@ -42,6 +43,11 @@ class Keeper:
         self.name = name
         self.layout = lay_out(name=name)
         self.network = Network(list(self.layout.gates.values()))
+        brokers = [member.region for member in self.layout.having("rabbitmq")]
+        self.names = Names(
+            {region: self.layout.own[f"names-{region}"] for region in brokers},
+            lambda source, target: self.layout.gate("rabbitmq", source, target),
+        )
         self.members = Members(folder, self.layout)
         self.watcher = Watcher(folder, self.layout)
         self.ended = asyncio.Event()
@@ -57,6 +63,7 @@ class Keeper:
         """
         self.guard()
         await self.network.open()
+        await self.names.open()
         for member in self.layout.members:
             self.members.start(member)
         until = time.monotonic() + _UP_WITHIN
@@ -133,6 +140,7 @@ class Keeper:
     def down(self) -> None:
         """End every process of the lab and remove its folder; the janitor ends by itself after us."""
         self.network.close()
+        self.names.close()
         process.sweep(self.folder)
         self.members.reap()
         process.remove(self.folder)

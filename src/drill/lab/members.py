@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from drill.errors import EnvironmentFault
-from drill.lab import archive, postgres, process, valkey
+from drill.lab import archive, postgres, process, rabbitmq, valkey
 from drill.lab.topology import SERVING, Layout, Member
 
 
@@ -41,13 +41,16 @@ class Members:
         home = self.home(member)
         home.mkdir(mode=0o700, exist_ok=True)
         as_postgres = member.kind in ("postgres", "archive")
+        env: dict[str, str] = {}
         if member.kind in ("postgres", "raft"):
             argv = postgres.write(self.layout, member.region, home, backup)
+        elif member.kind == "rabbitmq":
+            argv, env = rabbitmq.write(self.layout, member.region, home)
         else:
             argv = self._prepare(member, home, cache_primary, again)
         if as_postgres:
             process.account().own(home)
-        running = process.start(argv, home, postgres=as_postgres)
+        running = process.start(argv, home, env=env, postgres=as_postgres)
         self._started[running.pid] = running
 
     def _prepare(self, member: Member, home: Path, cache_primary: str, again: bool) -> list[str | Path]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from drill.lab.view import View
 
 
+_ROLES = (" primary", " replica", " leader", " follower", " active", " passive")
+
+
 class Verbs:
     """One method for each verb of the control socket; arguments are the request's other keys."""
 
@@ -93,7 +96,7 @@ class Verbs:
         return {"roles": (await self._whole(chosen, within)).roles()}
 
     async def _chosen(self, selection: list[str]) -> list[Member]:
-        needs_roles = any(words.endswith((" primary", " replica", " active", " passive")) for words in selection)
+        needs_roles = any(words.endswith(_ROLES) for words in selection)
         roles = (await self._keeper.look()).roles() if needs_roles else {}
         return self._keeper.members.named(selection, roles)
 

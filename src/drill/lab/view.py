@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from drill.errors import EnvironmentFault
-from drill.lab import archive, control, postgres, valkey
+from drill.lab import archive, control, postgres, rabbitmq, valkey
 from drill.lab.topology import SERVING, Layout, Member
 
 _PRIMARY = ("primary", "master")
 _LEADER_EVERY = 0.15
+# Each question to the brokers is a program of its own.
+_CLUSTER_EVERY_NS = 700_000_000
 
 
 @dataclass(slots=True)
@@ -38,6 +40,10 @@ class View:
 
         archived: Whether the archive has a base backup that its log goes on from; None where there is no archive.
 
+        brokers: The regions that have a broker.
+
+        cluster: What the brokers say of themselves.
+
         asked, answered: When the look began and ended, monotonic nanoseconds.
     """
 
@@ -48,6 +54,8 @@ class View:
     orders: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     router: dict[str, Any] | None = None
     archived: bool | None = None
+    brokers: tuple[str, ...] = ()
+    cluster: rabbitmq.Cluster = field(default_factory=rabbitmq.Cluster)
     asked: int = 0
     answered: int = 0
 
@@ -71,6 +79,10 @@ class View:
         for kind, primary in (("postgres", self.database_primary()), ("valkey", self.cache_primary())):
             if primary:
                 found |= {f"{kind}-{r}": "primary" if r == primary else "replica" for r in SERVING}
+        leads = [queue.leader for queue in self.cluster.queues]
+        if leads:
+            leader = max(sorted(set(leads)), key=leads.count)
+            found |= {f"rabbitmq-{r}": "leader" if r == leader else "follower" for r in self.brokers}
         if self.router:
             found |= {f"orders-{r}": "active" if r == self.router["active"] else "passive" for r in SERVING}
         return found
@@ -79,7 +91,8 @@ class View:
 
     def missing(self, members: list[Member] | None = None) -> list[str]:
         """Sentences on what keeps these members (default: all) from being whole; empty when nothing does."""
-        said = [*self._missing_database(), *self._missing_archive(), *self._missing_cache(), *self._missing_service()]
+        said = [*self._missing_database(), *self._missing_archive(), *self._missing_cache()]
+        said += [*self._missing_brokers(), *self._missing_service()]
         names = None if members is None else {member.name for member in members}
         return [sentence for name, sentence in said if names is None or name in names]
 
@@ -128,6 +141,17 @@ class View:
                 said.append((name, f"{name} names another primary"))
             elif self.others.get(region) != (1, 2):
                 said.append((name, f"{name} does not know one replica and two other sentinels yet"))
+        return said
+
+    def _missing_brokers(self) -> list[tuple[str, str]]:
+        said = []
+        for region in self.brokers:
+            name = f"rabbitmq-{region}"
+            if region not in self.cluster.running:
+                said.append((name, f"{name} is not in the cluster"))
+                continue
+            lacks = [queue.name for queue in self.cluster.queues if queue.quorum and region not in queue.online]
+            said += [(name, f"{name} has no replica of the queue {queue}") for queue in lacks]
         return said
 
     def _missing_service(self) -> list[tuple[str, str]]:
@@ -182,6 +206,16 @@ class View:
             "missing": self.missing(),
             "databases": databases,
             "caches": caches,
+            "brokers": [
+                {
+                    "member": f"rabbitmq-{region}",
+                    "region": region,
+                    "answers": region in self.cluster.running,
+                    "role": roles.get(f"rabbitmq-{region}"),
+                    "leads": [queue.name for queue in self.cluster.queues if queue.leader == region],
+                }
+                for region in self.brokers
+            ],
             "sentinels": [{"member": f"sentinel-{r}", "names": named} for r, named in self.believed.items()],
             "services": [
                 {"member": f"orders-{region}", "region": region, "answers": found is not None, **(found or {})}
@@ -225,11 +259,14 @@ class Watcher:
         self._whole_asked = 0
         self._cached: str | None = None
         self._cached_asked = 0
+        self._cluster = rabbitmq.Cluster()
+        self._cluster_asked: int | None = None
 
     async def look(self) -> View:
         """Ask everybody at once; takes a second at most."""
         own = self._layout.own
         view = View(asked=time.monotonic_ns())
+        view.brokers = tuple(member.region for member in self._layout.having("rabbitmq"))
         if self._layout.having("archive"):
             view.archived = archive.protected(self._folder / "archive")
 
@@ -260,9 +297,15 @@ class Watcher:
             except EnvironmentFault:
                 view.router = None
 
+        async def brokers() -> None:
+            if self._cluster_asked is None or view.asked - self._cluster_asked > _CLUSTER_EVERY_NS:
+                self._cluster_asked = view.asked
+                self._cluster = await rabbitmq.cluster(self._layout)
+            view.cluster = self._cluster
+
         jobs = [ask(region) for ask in (databases, caches, services) for region in SERVING]
         jobs += [sentinels(region) for region in (*SERVING, "witness")]
-        await asyncio.gather(*jobs, router())
+        await asyncio.gather(*jobs, router(), brokers())
         # In the order of the regions, not of the answers.
         for part in (view.postgres, view.valkey, view.orders, view.believed):
             ordered = dict(sorted(part.items()))

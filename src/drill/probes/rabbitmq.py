@@ -12,7 +12,7 @@ from drill.model import SECOND, Fate, Outcome, Probe
 from drill.probes import Answer
 from drill.probes.failure import failed, said
 from drill.probes.lookup import lookup
-from drill.spec.shape import Choice, Key, ListOf, OneOf, Table, integer, text
+from drill.spec.shape import Choice, Key, ListOf, OneOf, Table, boolean, integer, text
 
 # The queue of a probe goes by itself when nobody has used it for a day. The odd number is also its signature:
 # RabbitMQ refuses to declare a queue with other arguments than it has, so nobody else's is ever taken for ours.
@@ -67,6 +67,7 @@ class RabbitmqProbe:
                 "write",
                 Key("queue", text, "The probe's own queue; drill.NAME unless said otherwise."),
                 Key("type", Choice("quorum", "classic"), "quorum (default): replicated; classic: on one node."),
+                Key("durable", boolean, "false: a classic queue that is gone with its node, and all that is in it."),
             ),
             "Ids are published to a durable queue, mandatory and with publisher confirms.",
         ),
@@ -77,6 +78,9 @@ class RabbitmqProbe:
         found = []
         if options.get("write") is not None and (options.get("queue") or options.get("expect")):
             found.append(Problem("a rabbitmq probe either writes or counts messages, not both"))
+        write = options.get("write") or {}
+        if write.get("durable") is False and write.get("type") != "classic":
+            found.append(Problem("a quorum queue is always durable", hint="type: classic"))
         if options.get("expect") and not options.get("queue"):
             found.append(Problem("expect needs queue: whose messages are counted"))
         for queue in (options.get("queue"), (options.get("write") or {}).get("queue")):
@@ -140,7 +144,8 @@ class RabbitmqProbe:
                 if kind == "quorum" and link.version >= 4:
                     # From 4.0 on a message that was handed out twenty times is dropped; reading survivors hands out.
                     arguments["x-delivery-limit"] = -1
-                await link.channel.queue_declare(self._queue, durable=True, arguments=arguments)
+                durable = self._write is None or self._write.get("durable") is not False
+                await link.channel.queue_declare(self._queue, durable=durable, arguments=arguments)
         except self._errors as error:
             words = self._said(error)
             if "PRECONDITION_FAILED" in words:

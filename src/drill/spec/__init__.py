@@ -62,7 +62,13 @@ def adhoc(
 
 def check_probe(path: Path) -> list[Problem]:
     """Every problem of a probe file read on its own, where any lab's endpoints may be meant."""
-    files = Files(path, lab=next(iter(sorted(plugins.installed("lab"))), None))
-    files.lab_endpoints(Position(project.shown(path)))
+    files = Files(path)
+    labs = sorted(plugins.installed("lab"))
+    offered: list[str] = []
+    for lab in labs:
+        files.lab = lab
+        files.lab_endpoints(Position(project.shown(path)))
+        offered += files.endpoints
+    files.lab, files.endpoints = " or ".join(labs) or None, tuple(dict.fromkeys(offered))
     files.read_probe(path)
     return files.sorted_problems()
