@@ -34,6 +34,9 @@ def up(name: str, detach: bool, folder: Path | None, as_json: bool) -> None:
     """
     Start the lab NAME: two regions of real PostgreSQL, Valkey, services and a router.
 
+    two-regions-backup also archives backups and the write-ahead log, two-regions-queue
+    has a RabbitMQ cluster (RabbitMQ must be installed).
+
     Stays in the foreground until Ctrl-C, which leaves nothing behind, unless
     --detach is given.
 
