@@ -1078,3 +1078,26 @@ def test_a_hiccup_long_after_the_fault_does_not_prove_it() -> None:
     )
 
     assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, Reason.NO_EFFECT)
+
+
+def test_a_killed_run_names_the_fault_and_nothing_else() -> None:
+    """It gave no reason."""
+    found = judged(samples={"reads": grid(20_000, DOWN_5S)}, objectives=[RTO_30S], completion=None)
+
+    assert (found.result, found.reason) == (Result.UNSAFE, "outage may still be in place")
+
+
+def test_a_run_that_ended_unsafe_gives_its_reason_when_it_was_undone_later() -> None:
+    """Its result stays."""
+    found = judged(
+        samples={"reads": grid(20_000, DOWN_5S)},
+        objectives=[RTO_30S],
+        completion=Completion.UNSAFE,
+        undo=9000,
+        reason="no way in",
+    )
+
+    assert (found.result, found.reason) == (
+        Result.UNSAFE,
+        "a fault was left in place when the run ended, and was undone afterwards: no way in",
+    )

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from drill.measure import Undone, exposure, ledger, measure, measure_probe, writes_of
+from drill.measure import (
+    Undone,
+    exposure,
+    impact,
+    incidents,
+    ledger,
+    measure,
+    measure_probe,
+    origin_window,
+    writes_of,
+)
 from drill.model import (
     Bounds,
     Done,
@@ -13,11 +24,32 @@ from drill.model import (
     Injected,
     InjectFailed,
     Intent,
+    Mark,
+    Measure,
     Outcome,
+    Parameters,
+    Phase,
+    RestoreBegan,
     Sample,
     Window,
 )
-from tests.measure.worlds import MS, T0, T, World, bounds, grid, read, sample, settled, window, write, writes
+from tests.measure.worlds import (
+    INJECT,
+    MS,
+    T0,
+    WATCH,
+    T,
+    World,
+    bounds,
+    grid,
+    objective,
+    read,
+    sample,
+    settled,
+    window,
+    write,
+    writes,
+)
 
 KILL = window(4013, 4014)
 
@@ -275,3 +307,250 @@ def test_a_ledger_reads_one_fate_for_each_write() -> None:
     told = ledger("writes", writes_of([write(0, 0, 1, Fate.REFUSED)]), settled(20_000, []), KILL)
 
     assert (told.lost, told.absent, told.zombie, told.worst_case) == ((), (), (), 0)
+
+
+def test_what_confirms_an_action_is_its_own_return() -> None:
+    """Not what was said of the whole fault half a second later."""
+    events = World(samples={"reads": grid(3000)}, completion=None).history().events
+    later = [replace(event, at=1500 * MS) if isinstance(event, Injected) else event for event in events]
+
+    assert measure(History(tuple(later))).t0 == T0
+
+
+def test_undoing_that_follows_the_last_break_is_the_way_back_whatever_only_looks_later() -> None:
+    """Undone at 8 s, looked at at 9 s, undone once more at 10 s; or at the very instant of the break."""
+    look = Intent(at=9000 * MS, fault="outage", activity="look", n=7, breaks=False)
+    again = RestoreBegan(at=10_000 * MS, fault="outage")
+    world = {"samples": {"reads": grid(20_000)}, "more": [look, again]}
+
+    assert measure(World(**world, undo=8000).history()).undo_began == 8000 * MS  # type: ignore[arg-type]
+    assert measure(World(**world, undo=950).history()).undo_began == 950 * MS  # type: ignore[arg-type]
+
+
+def test_a_drill_that_neither_waits_nor_restores_has_no_undo_under_test() -> None:
+    """What the undo at the end heals never recovered."""
+    found = measure(World(samples={"reads": grid(30_000, [(1000, 8200)])}, undo=8000, steps=(WATCH, INJECT)).history())
+
+    assert found.rto == bounds(6940, None)
+
+
+def test_a_clock_that_stood_still_for_a_second_is_no_suspend_yet() -> None:
+    """Counted between the two anchors, wherever they stand; without both nobody knows."""
+
+    def slept(jump: float) -> History:
+        return World(samples={"reads": grid(3000, start=-5000)}, boot_jump=jump).history()
+
+    def without_boot(history: History, *, begin: bool) -> History:
+        events = list(history.events)
+        at = 0 if begin else -1
+        events[at] = replace(events[at], anchor=replace(events[at].anchor, boot=None))  # type: ignore[union-attr]
+        return History(tuple(events))
+
+    assert [measure(slept(jump)).suspended for jump in (0, 1000, 1000.1)] == [False, False, True]
+    assert [measure(without_boot(slept(5000), begin=begin)).suspended for begin in (True, False)] == [False, False]
+
+
+def test_a_run_without_a_fault_says_why_it_proves_nothing() -> None:
+    """In words."""
+    assert measure(World(samples={"reads": grid(3000)}, t0=None).history()).proof == "no fault was carried out"
+
+
+# --- outages ------------------------------------------------------------------------------------------------------
+
+
+def test_an_outage_from_the_first_request_on_has_no_beginning() -> None:
+    """Failing from 0 to 1.9 s, without a fault to count from."""
+    (found,) = incidents(grid(20_000, [(0, 2000)]), None, T)
+
+    assert (found.last_good, found.outage, found.bad_time) == (None, bounds(1900, None), bounds(1900, None))
+    assert (found.error_time, found.rto) == (2000 * MS, Bounds(0, None))
+
+
+def test_an_outage_after_one_good_request_has_one() -> None:
+    """Good at 0, failing from 0.1 to 0.9 s."""
+    (found,) = incidents(grid(20_000, [(100, 1000)]), None, T)
+
+    assert (found.outage, found.bad_time) == (bounds(800, 1000), bounds(800, 1000))
+
+
+def test_failed_time_to_the_end_stands_for_one_period_more() -> None:
+    """The last request failed; or one good one, a little late, came after it."""
+    (to_the_end,) = incidents(grid(20_000, [(1000, 20_100)]), T0, T)
+    (almost,) = incidents([*grid(19_900, [(1000, 20_000)]), sample(20_050)], T0, T)
+
+    assert (to_the_end.bad_time, to_the_end.error_time) == (bounds(19_000, None), 19_100 * MS)
+    assert (almost.bad_time, almost.error_time) == (bounds(18_900, None), 19_050 * MS)
+
+
+def test_the_failed_share_is_that_of_the_outage_alone() -> None:
+    """25 of 49 requests, from the first failed one to the last."""
+    (found,) = incidents(grid(30_000, [(at, at + 100) for at in range(1000, 6000, 200)]), T0, T)
+
+    assert found.failed_ratio == 25 * 1_000_000 // 49
+    assert type(found.failed_ratio) is int
+
+
+@pytest.mark.parametrize(
+    ("back", "gap"), [(6200, False), (6200.1, True), (6250, True)], ids=["three periods", "more", "half a one more"]
+)
+def test_more_than_three_periods_at_the_end_are_a_measuring_gap(back: float, gap: bool) -> None:
+    """The last failed request was sent at 5.9 s."""
+    seen = [*grid(5900, [(1000, 6000)]), *grid(30_000 + back, start=back)]
+
+    assert incidents(seen, T0, T)[0].gap is gap
+
+
+def test_samples_in_flight_at_a_cut_are_left_out() -> None:
+    """Back at 8.2 s, but cut at 8 s; one without an end counts as ended when it was sent."""
+    cut = [*grid(30_000, [(1000, 8200)]), Sample(7950 * MS, 7950 * MS, None, Outcome.FAILED)]
+
+    (found,) = incidents(cut, T0, T, until=8000 * MS)
+
+    assert (found.recovered, found.last_failed) == (None, 7950 * MS)
+
+
+def test_a_gap_of_a_tenth_of_the_hold_is_still_a_hold() -> None:
+    """Nothing decided between 8.0 and 9.0 s, of ten seconds; a tenth of a second more breaks it."""
+    down = [(1000, 6000)]
+    held, broken = (
+        incidents(grid(30_000, down, unknown=range(8100, to, 100)), T0, T)[0].recovered for to in (9000, 9100)
+    )
+
+    assert (held, broken) == (6000 * MS, 9100 * MS)
+
+
+def test_failed_requests_do_not_count_as_good_ones_while_holding() -> None:
+    """Half of them may fail, but seventy of a hundred must be good."""
+    seen = grid(40_000, [(1000, 6000), *[(at, at + 100) for at in range(6200, 20_000, 300)]])
+    parameters = Parameters(recovery_ratio=0.5, hold_min_ok=70)
+
+    assert incidents(seen, T0, T, parameters)[0].recovered == 10_500 * MS
+
+
+def test_exactly_the_capacity_asked_for_is_enough() -> None:
+    """Ten per second before and after, one of the 101 of the hold unknown."""
+    seen = grid(40_000, [(1000, 6000)], unknown=[7000])
+
+    found = incidents(seen, window(1000, 1001), T, Parameters(minimum_capacity=1.0, hold_min_ok=1))
+
+    assert found[0].recovered == 6000 * MS
+
+
+def test_back_before_the_fault_was_sent_is_no_time_at_all() -> None:
+    """Sent at 0.90 s and failed at 1.4 s, good again with the request of 0.94 s; the fault came at 0.95 s."""
+    seen = [*grid(800), sample(900, Outcome.FAILED, 500), sample(940), *grid(30_000, start=1000)]
+
+    assert incidents(seen, T0, T)[0].rto == Bounds(0, 0)
+
+
+# --- watching ------------------------------------------------------------------------------------------------------
+
+
+def watched(*samples: Sample, t0: Window = T0) -> bool:
+    return measure_probe("reads", samples, t0, T).watched
+
+
+def test_a_watch_needs_its_first_pair_and_none_before_it() -> None:
+    """Nothing from 0.9 to 2.5 s, across the fault; or, well before it, from 0.5 to 2.5 s."""
+    assert watched(sample(900), *grid(20_000, start=2500)) is False
+    assert watched(*grid(500), *grid(20_000, start=2500), t0=window(2550, 2560)) is True
+
+
+def test_half_of_the_planned_requests_make_a_watch() -> None:
+    """Fifty of a hundred in the ten seconds after the fault; forty are too few, however many came before."""
+    before = grid(900, start=-20_000)
+
+    assert watched(*before, *grid(20_000, start=1000, period=200)) is True
+    assert watched(*before, *grid(20_000, start=1000, period=250)) is False
+
+
+def test_the_widest_gap_of_a_run_without_a_fault_counts_from_its_first_good_request() -> None:
+    """Half a second after it nothing was sent."""
+    assert measure_probe("reads", [sample(0), *grid(20_000, start=500)], None, T).outage == bounds(0, 500)
+
+
+def test_each_undo_but_the_last_may_find_service_away() -> None:
+    """Recovered before the first of three, away at the second, which healed it."""
+    seen = grid(60_000, [(1000, 3000), (15_000, 20_500)])
+
+    found = measure_probe("reads", seen, T0, T, undone=[14_000 * MS, 20_000 * MS, 40_000 * MS])
+
+    assert (found.rto, found.after_undo) == (bounds(19_900 - 960, None), True)
+
+
+# --- phases --------------------------------------------------------------------------------------------------------
+
+
+def test_phases_of_the_undo_and_of_marks_are_told_whole() -> None:
+    """When, by whom, and of what."""
+    told = Mark(at=2000 * MS, name="promoted", window=window(1500, 1600), source="patroni", text="west, timeline 2")
+    found = measure(World(samples={"reads": grid(30_000)}, undo=20_000, more=[told]).history()).phases
+
+    assert Phase(name="restore", window=window(20_000, 20_000), source="conductor", text="outage") in found
+    assert Phase(name="promoted", window=window(1500, 1600), source="patroni", text="west, timeline 2") in found
+    assert [phase.text for phase in found if phase.name == "failback"] == ["outage"]
+
+
+def test_the_slowest_replica_tells_when_redundancy_was_back() -> None:
+    """Whichever is listed first."""
+    slow, fast = grid(20_000, [(1000, 9000)]), grid(20_000, [(1000, 8000)])
+    for redundancy in ({"a-slow": slow, "b-fast": fast}, {"a-fast": fast, "b-slow": slow}):
+        found = measure(World(samples={"reads": grid(20_000)}, redundancy=redundancy).history()).phases
+        (back,) = [phase for phase in found if phase.name == "redundant"]
+
+        assert (back.window, back.source.endswith("slow")) == (window(8900, 9000), True)
+
+
+def test_data_is_checked_when_two_readings_agree_on_what_both_could_show() -> None:
+    """A write that was answered between them is only in the second."""
+    world = World(
+        samples={"reads": grid(20_000)},
+        ledger=[*writes(100), write(100, 20_500, 20_501)],
+        reads=[read(20_000, range(100)), read(22_000, range(101))],
+    )
+
+    found = measure(world.history()).phases
+
+    assert [phase.window for phase in found if phase.name == "verified"] == [window(22_000, 22_010)]
+
+
+def test_an_impact_without_a_good_request_before_it_is_its_first_failed_one() -> None:
+    """Nobody knows since when."""
+    (found,) = incidents(grid(20_000, [(0, 2000)]), None, T)
+
+    assert impact(found) == window(0, 0)
+
+
+def test_an_alarm_that_ended_as_the_fault_was_sent_may_be_its() -> None:
+    """Told of an instant from 0.9 to 0.95 s; one that ended sooner is not."""
+    told = [Phase(name="detected", window=window(900, end), source="alarm") for end in (949, 950)]
+
+    assert origin_window("detected", told, T0) == window(900, 950)
+    assert origin_window("detected", told[:1], T0) is None
+
+
+# --- from the plan ---------------------------------------------------------------------------------------------
+
+
+def test_only_a_target_of_data_loss_widens_the_exposure_asked_for() -> None:
+    """A recovery time of 30 s asks for no more writes: 25 in a second at 50 per second."""
+    world = {"samples": {"reads": grid(20_000)}, "ledger": writes(200), "write_every": 20}
+    rto, rpo = (objective(measure, 30_000) for measure in (Measure.RTO, Measure.RPO))
+
+    assert measure(World(**world, objectives=[rto]).history()).ledgers[0].needed == 25  # type: ignore[arg-type]
+    assert measure(World(**world, objectives=[rto, rpo]).history()).ledgers[0].needed == 100  # type: ignore[arg-type]
+
+
+def test_what_the_fault_lost_is_not_laid_to_the_way_back() -> None:
+    """Ten writes from before it are gone; the undo came at 20 s, long after recovery."""
+    kept = [id for id in range(1000) if not 180 <= id < 190]
+    found = measure(
+        World(
+            samples={"reads": grid(40_000, [(1000, 6000)])},
+            ledger=[write(i, 5 * i, 5 * i + 1) for i in range(1000)],
+            reads=settled(41_000, kept),
+            undo=20_000,
+        ).history()
+    )
+
+    assert (found.lost_writes, found.failback_lost) == (Bounds(10, 10), Bounds(0, 0))

@@ -96,6 +96,14 @@ def test_the_epoch_tells_old_from_new_whoever_answered_first() -> None:
     assert found(new, old).length == bounds(1200 - 1001, 1201 - 1000)
 
 
+def test_of_two_with_one_epoch_the_first_to_answer_is_the_old_one() -> None:
+    """Two standbys promoted themselves from the same past: both call it epoch 1."""
+    old = acknowledged("zeta/1", [10 * i for i in range(100)])
+    new = acknowledged("alpha/1", [705 + 10 * i for i in range(100)], first=1000)
+
+    assert found(old, new).length == bounds(284, 286)
+
+
 def test_of_three_servers_the_longest_overlap_counts() -> None:
     """Nobody with three primaries should hear of the shortest."""
     third = "north/postgres-north/3"
