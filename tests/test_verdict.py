@@ -1101,3 +1101,23 @@ def test_a_run_that_ended_unsafe_gives_its_reason_when_it_was_undone_later() -> 
         Result.UNSAFE,
         "a fault was left in place when the run ended, and was undone afterwards: no way in",
     )
+
+
+def test_every_ledger_must_have_been_exposed() -> None:
+    """The first one was, the second was not: it had enough writes, exactly, but they stopped too soon."""
+    history = World(
+        samples={"reads": grid(30_000, [(4100, 9000)])},
+        ledger=writes(800),
+        reads=settled(20_000, range(800)),
+        t0=KILL,
+        objectives=[LOST_0],
+    ).history()
+    found = measure(history)
+    (ledger,) = found.ledgers
+    first = msgspec.structs.replace(ledger, probe="reads")
+    stopped = msgspec.structs.replace(ledger, exposed=False, exposure=ledger.needed)
+
+    lost, _ = judge(history, msgspec.structs.replace(found, ledgers=(first, stopped))).judged
+
+    assert (lost.verdict, lost.reason, lost.bounds) == (Verdict.INCONCLUSIVE, Reason.NO_EXPOSURE, Bounds(0, 0))
+    assert "writes did not keep writing up to the fault" in lost.explanation

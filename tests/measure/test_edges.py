@@ -19,10 +19,12 @@ from drill.measure import (
 from drill.model import (
     Bounds,
     Done,
+    Effect,
     Fate,
     History,
     Injected,
     InjectFailed,
+    Injection,
     Intent,
     Mark,
     Measure,
@@ -554,3 +556,27 @@ def test_what_the_fault_lost_is_not_laid_to_the_way_back() -> None:
     )
 
     assert (found.lost_writes, found.failback_lost) == (Bounds(10, 10), Bounds(0, 0))
+
+
+def test_the_whole_run_has_its_failed_time_and_share() -> None:
+    """The largest of two probes; 96 of the second one's 241 requests failed."""
+    found = measure(
+        World(
+            samples={"some": grid(25_000, [(1000, 2000)]), "most": grid(25_000, [(1000, 10_600)])}, every=100
+        ).history()
+    )
+
+    assert (found.bad_time, found.error_ratio) == (bounds(9500, 9700), Bounds(398_340, 398_341))
+
+
+def test_each_fault_has_its_proof_in_words() -> None:
+    """In order, with what its engine says, or that it says so."""
+    more = [
+        Intent(at=970 * MS, fault="second", activity="break", n=0),
+        Done(at=971 * MS, fault="second", n=0, ok=True),
+        Injected(at=972 * MS, fault="second", injection=Injection(effect=Effect.SHOWN, evidence="9 of 9 are gone")),
+    ]
+
+    assert measure(World(samples={"reads": grid(20_000)}, more=more).history()).proof == (
+        "outage: proved by its engine; second: 9 of 9 are gone"
+    )
