@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf
 
 from hypothesis import given, settings
@@ -52,13 +53,13 @@ class Run:
 
 
 @st.composite
-def runs(draw: st.DrawFn, most: int = 4, shortest: int = 1) -> Run:
+def runs(draw: st.DrawFn, most: int = 4, shortest: int = 1, apart: int = 0) -> Run:
     """A fault, then total outages; a probe that jitters, is slow, refused or left hanging, and misses samples."""
     fault = draw(st.integers(60, 90))
     t0 = Window(fault - draw(st.integers(0, 12)), fault + draw(st.integers(0, 12)))
     down, at = [], fault
     for _ in range(draw(st.integers(0 if shortest == 1 else 1, most))):
-        start = at + draw(st.integers(0, 90))
+        start = at + draw(st.integers(apart if down else 0, 90))
         at = start + draw(st.integers(shortest, 60))
         down.append((start, at))
         at += 1
@@ -103,6 +104,68 @@ def test_of_one_outage_all_its_failed_time_is_inside(run: Run) -> None:
         ((start, end),) = run.down
         assert inside(end - start, found.bad_time)
         assert inside(end - start, found.outage)
+
+
+def bad_spans(run: Run) -> tuple[int, int, int]:
+    """
+    How long it was truly down, less the outages and plus the uptime that no sample fell into; and how many stretches.
+
+    Less: outages that some failed sample saw. Plus: the pauses between two of those without a good answer.
+    """
+    sent = [each.sent for each in run.seen if each.outcome is Outcome.OK and each.sent is not None]
+    hit = run.hit()
+    pauses = [(end, start) for (_, end), (start, _) in pairwise(hit)]
+    hidden = [(x, y) for x, y in pauses if not any(x <= at < y for at in sent)]
+    return (
+        sum(y - x for x, y in hit),
+        sum(y - x for x, y in run.down) + sum(y - x for x, y in hidden),
+        len(hit) - len(hidden),
+    )
+
+
+@given(runs(most=6))
+@settings(max_examples=400, deadline=None)
+def test_of_several_outages_all_failed_time_is_inside(run: Run) -> None:
+    """Bad time, error time and flaps of many failed stretches; only what no sample fell into is not known."""
+    found = measured(run.seen, run.t0)
+    if not run.hit():
+        return
+    least, most, stretches = bad_spans(run)
+
+    assert found.bad_time.lower <= most
+    assert found.bad_time.upper is None or least <= found.bad_time.upper
+    assert inside(found.error_time, found.bad_time)
+    assert found.flaps == stretches - 1
+
+
+@given(runs(most=6, shortest=30, apart=30))
+@settings(max_examples=300, deadline=None)
+def test_of_several_outages_that_were_all_seen_the_failed_time_is_inside(run: Run) -> None:
+    """Each outage and each pause longer than the widest gap between samples: the true sum is inside the bounds."""
+    sent = sorted(each.sent for each in run.seen if each.outcome is not Outcome.UNKNOWN and each.sent is not None)
+    if any(not any(x <= at < y for at in sent) for x, y in edges(run.down)):
+        return
+    found = measured(run.seen, run.t0)
+
+    assert inside(sum(y - x for x, y in run.down), found.bad_time)
+    assert found.flaps == len(run.down) - 1
+
+
+def edges(down: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Every outage and every pause between two."""
+    return [*down, *((end, start) for (_, end), (start, _) in pairwise(down))]
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60))
+@settings(max_examples=200, deadline=None)
+def test_error_time_is_the_failed_samples_and_nothing_else(failed: list[bool]) -> None:
+    """Each failed sample stands for the time to the next one: of an even grid, failures times the period."""
+    seen = [
+        Sample(n * PERIOD, n * PERIOD, n * PERIOD + 1, Outcome.FAILED if bad else Outcome.OK)
+        for n, bad in enumerate([False, *failed])
+    ]
+
+    assert measured(seen, Window(5, 5)).error_time == sum(failed) * PERIOD
 
 
 @given(runs(most=1, shortest=12), st.integers(0, 60))
