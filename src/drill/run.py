@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from drill import __version__, load, plan, plugins, restoring
+from drill import __version__, artifacts, load, plan, plugins, restoring
 from drill.clock import SystemClock
 from drill.conductor import Conductor
 from drill.errors import EnvironmentFault, FaultLeftInPlace, Refused
@@ -162,7 +162,7 @@ def finish(folder: Path, *, only: str | None = None) -> Finished:
     from drill.assemble import assemble
 
     history = replay(folder)
-    record = assemble(history)
+    record = assemble(history, attachments=artifacts.found(folder))
     files, failed = [], []
     for name in sorted(plugins.installed("report")):
         if only is None or name == only:

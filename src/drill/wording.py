@@ -52,6 +52,9 @@ RESULTS = {
     Result.UNSAFE: "A fault may still be in place. A person is needed now.",
 }
 
+# A run that ended so came to no verdict: what its objectives say does not count.
+VOID = frozenset({Result.REFUSED, Result.ABORTED, Result.UNSAFE})
+
 COUNTS = frozenset({Measure.LOST_WRITES, Measure.INTEGRITY, Measure.MOVES})
 SHARES = frozenset({Measure.ERROR_RATIO, Measure.AVAILABILITY, Measure.CAPACITY})
 NO_UPPER = {

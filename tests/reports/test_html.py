@@ -114,6 +114,23 @@ def test_an_unsafe_run_begins_with_what_to_do() -> None:
     assert 'role="alert"' not in missed
 
 
+@pytest.mark.parametrize("name", ["met", "missed", "inconclusive", "refused", "aborted", "unsafe"])
+def test_the_verdicts_of_a_run_that_came_to_none_do_not_count(name: str) -> None:
+    """An aborted run shows what was measured in grey, never as met or missed."""
+    run = the_run(name)
+    page = Page(rendered(run))
+
+    badges = [each["class"] for each in page.all("span") if "badge" in each.get("class", "").split()]
+    verdicts = [each.verdict for each in run.record.objectives] * 2
+    if name in ("refused", "aborted", "unsafe"):
+        assert set(badges) <= {"badge void"}
+        assert page.text.count(", does not count") >= len(verdicts)
+        assert "does not count." in page.text
+    else:
+        assert sorted(badges) == sorted(f"badge {verdict}" for verdict in verdicts)
+        assert "does not count" not in page.text
+
+
 def test_text_of_the_journal_is_never_markup() -> None:
     """Titles, details, notes and answers of a hostile service are shown as the text they are."""
     attack = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)> ' + alert(1) + ' \\u0027 \x00\u2028"

@@ -82,13 +82,13 @@ def test_a_met_run_passes_altogether() -> None:
 
 @pytest.mark.parametrize("name", ["refused", "aborted", "unsafe"])
 def test_a_run_that_was_cut_short_is_an_error_and_never_green(name: str) -> None:
-    """`run` and every objective without a verdict are errors; an objective that was decided keeps its verdict."""
-    run = the_run(name)
-    shown = verdicts(written(run))
+    """`run` and every objective are errors: neither a met nor a missed one counts, and the message says so."""
+    root = written(the_run(name))
 
-    assert shown.pop("run") == f"error {name}"
-    expected = {"met": "pass", "missed": "failure missed", "inconclusive": f"error {name}"}
-    assert shown == {objective.id: expected[objective.verdict] for objective in run.record.objectives}
+    assert set(verdicts(root).values()) == {f"error {name}"}
+    objectives = the_run(name).record.objectives
+    said = [error.get("message", "") for error in root.iter("error")][1:]
+    assert [text.partition(": ")[0] for text in said] == [f"{each.verdict}, does not count" for each in objectives]
 
 
 def test_an_undecided_objective_fails_and_is_not_skipped() -> None:

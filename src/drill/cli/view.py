@@ -278,7 +278,7 @@ def verdict(finished: Finished) -> None:
     if rows:
         click.echo()
         heads = ("OBJECTIVE", "TARGET", "MEASURED", "VERDICT")
-        cells = [(row.objective, row.target, row.measured, row.verdict) for row in rows]
+        cells = [(row.objective, row.target, row.measured, row.says) for row in rows]
         widths = [max(len(line[n]) for line in [heads, *cells]) for n in range(4)]
         click.echo(
             "  "
@@ -286,7 +286,7 @@ def verdict(finished: Finished) -> None:
         )
         for row, line in zip(rows, cells, strict=True):
             padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-            padded[3] = click.style(padded[3], fg=_COLOURS[row.verdict])
+            padded[3] = click.style(padded[3], fg=None if row.void else _COLOURS[row.verdict], dim=bool(row.void))
             click.echo("  " + "  ".join(padded))
             if row.verdict != "met":
                 click.echo(click.style(f"      {row.explanation}", dim=True))

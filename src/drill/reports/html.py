@@ -192,12 +192,12 @@ def _bullets(record: Record) -> list[Markup]:
             if objective.target_s is not None
             else round((objective.target or 0) * scale)
         )
-        row = text.row(objective)
+        row = text.row(record, objective)
         drawn.append(
             _drawn(
-                charts.bullet(found, target, objective.verdict, at_least=objective.at_least),
+                charts.bullet(found, target, "void" if row.void else row.verdict, at_least=objective.at_least),
                 name=f"objective-{n}",
-                label=f"{row.objective}: measured {row.measured}, target {row.target}, {row.verdict}",
+                label=f"{row.objective}: measured {row.measured}, target {row.target}, {row.says}",
             )
         )
     return drawn

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as Xml
 
+from drill import wording
 from drill.model import History, Result
 from drill.record import ObjectiveRecord, Record
 from drill.reports import text
-
-# The run did not come to a verdict of its own.
-_ERRORS = {Result.REFUSED, Result.ABORTED, Result.UNSAFE}
 
 
 class JunitFormat:
@@ -27,7 +25,7 @@ class JunitFormat:
     def render(self, record: Record, history: History) -> bytes:
         result = Result(record.result)
         cases = [_run(record, result, history)] + [
-            _objective(record, objective, result, history) for objective in record.objectives
+            _objective(record, objective, history) for objective in record.objectives
         ]
         counts = {
             "tests": str(len(cases)),
@@ -50,15 +48,15 @@ class JunitFormat:
 def _run(record: Record, result: Result, history: History) -> Xml.Element:
     case = _case(record, "run", record.duration_s)
     _properties(case, {"result": record.result, "run_id": record.run_id, "journal": history.digest})
-    if result in _ERRORS:
+    if result in wording.VOID:
         _say(case, "error", record.result, record.reason, "\n".join(record.instructions))
     elif result is not Result.MET:
         _say(case, "failure", record.result, record.reason)
     return case
 
 
-def _objective(record: Record, objective: ObjectiveRecord, result: Result, history: History) -> Xml.Element:
-    row = text.row(objective)
+def _objective(record: Record, objective: ObjectiveRecord, history: History) -> Xml.Element:
+    row = text.row(record, objective)
     case = _case(record, objective.id, objective.upper_s if objective.upper_s is not None else objective.lower_s)
     _properties(
         case,
@@ -74,12 +72,11 @@ def _objective(record: Record, objective: ObjectiveRecord, result: Result, histo
             "journal": history.digest,
         },
     )
-    if objective.verdict == "missed":
-        _say(case, "failure", "missed", objective.explanation)
+    if row.void:
+        # A run that was cut short has no verdict to give: neither a success nor a failure of the system under test.
+        _say(case, "error", record.result, f"{row.says}: {objective.explanation}")
     elif objective.verdict != "met":
-        # A run that was cut short has no verdict to give: an error, not a failure of the system under test.
-        kind = "error" if result in _ERRORS else "failure"
-        _say(case, kind, record.result if result in _ERRORS else "inconclusive", objective.explanation)
+        _say(case, "failure", objective.verdict, objective.explanation)
     return case
 
 

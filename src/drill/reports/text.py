@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from drill import wording
-from drill.model import SECOND, Bounds, Measure
+from drill.model import SECOND, Bounds, Measure, Result
 from drill.record import BoundsS, CountBounds, ObjectiveRecord, RatioBounds, Record
 
 # XML 1.0 cannot hold these at all, not even escaped: https://www.w3.org/TR/xml/#charsets
@@ -32,6 +32,8 @@ class Row(NamedTuple):
         verdict: met, missed or inconclusive.
 
         explanation: Why, one sentence.
+
+        void: The run it is of came to no verdict, so this one does not count; the word for that run, else "".
     """
 
     objective: str
@@ -39,20 +41,27 @@ class Row(NamedTuple):
     measured: str
     verdict: str
     explanation: str
+    void: str = ""
+
+    @property
+    def says(self) -> str:
+        """The verdict as a reader must take it: "missed, does not count" of a run that was aborted."""
+        return f"{self.verdict}, does not count" if self.void else self.verdict
 
 
 def table(record: Record) -> list[Row]:
     """Every objective of a record, in order."""
-    return [row(objective) for objective in record.objectives]
+    return [row(record, objective) for objective in record.objectives]
 
 
-def row(objective: ObjectiveRecord) -> Row:
+def row(record: Record, objective: ObjectiveRecord) -> Row:
     return Row(
         objective=title(objective),
         target=target(objective) + (f" ({objective.source_kind})" if objective.source_kind else ""),
         measured=measured(objective),
         verdict=objective.verdict,
         explanation=objective.explanation,
+        void=record.result if Result(record.result) in wording.VOID else "",
     )
 
 

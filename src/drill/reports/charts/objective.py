@@ -15,10 +15,14 @@ ARROW: Spec = {"type": "point", "shape": "triangle-right", "filled": True, "size
 
 
 def bullet(found: Bounds | None, target: int, verdict: str, *, at_least: bool = False) -> Spec:
-    """One objective: the allowed range, the target as a line, what was measured as a bar from lower to upper."""
+    """
+    One objective: the allowed range, the target as a line, what was measured as a bar from lower to upper.
+
+    A *verdict* of "void" is one that does not count.
+    """
     ends = [target * 1.25] + ([found.lower * 1.2, (found.upper or 0) * 1.12] if found else [])
     most = max([*ends, 1.0])
-    colour = {"met": theme.GOOD, "missed": theme.FAILED}.get(verdict, theme.SLOW)
+    colour = {"met": theme.GOOD, "missed": theme.FAILED, "void": theme.UNKNOWN}.get(verdict, theme.SLOW)
     x = {"type": "quantitative", "scale": {"domain": [0, most], "nice": False}, "axis": None}
 
     def bar(first: float, last: float, color: str, y: int, y2: int, **more: Any) -> Spec:
