@@ -10,6 +10,13 @@ from tests.running import world
 __all__ = ["world"]
 
 
+def pytest_collection_modifyitems(items):
+    """Of two test processes one works through the lab: two labs at once would only make each other late."""
+    for item in items:
+        if item.get_closest_marker("lab") or item.get_closest_marker("drills"):
+            item.add_marker(pytest.mark.xdist_group("lab"))
+
+
 @pytest.fixture(scope="session")
 def one_lab():
     """The lab of this test session; `lab` hands it to a test whole."""
