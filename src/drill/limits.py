@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 
 from drill import wording
 from drill.measure import usual
@@ -18,6 +19,7 @@ from drill.model import (
     Plan,
     Result,
     Sample,
+    Sighted,
     StepBegan,
     StepEnded,
     StepKind,
@@ -145,7 +147,29 @@ def _seeing(history: History, measured: Measured) -> Iterator[str]:
         yield "This machine was suspended during the run: its durations cannot be trusted."
     if plan.parameters.onset_ratio > 0:
         yield "The drill accepts some failures as normal: the edges of a partial outage are estimates, not bounds."
+    yield from _vantages(plan, measured)
     yield from _partial(plan, measured)
+
+
+def _vantages(plan: Plan, measured: Measured) -> Iterator[str]:
+    """Who was outvoted, with what they saw: excluding a vantage needs its evidence beside it."""
+    for service in measured.services:
+        judged = next(each for each in service.together if each.name == plan.agreement.value)
+        if judged.rto is None or judged.needs == len(service.vantages):
+            continue
+        slowest = sorted(service.vantages, key=_late)[judged.needs :]
+        saw = "; ".join(f"{each.name} {wording.bounds(each.rto, Measure.RTO)}" for each in slowest)
+        yield (
+            f"{service.service or 'The service'} is judged as {judged.needs} of {len(service.vantages)} vantages "
+            f"saw it ({judged.name}). What the others saw of its recovery does not count: {saw}."
+        )
+
+
+def _late(vantage: Sighted) -> tuple[float, int]:
+    """Orders vantages by when service was back from there."""
+    if vantage.rto is None:
+        return inf, 0
+    return inf if vantage.rto.upper is None else vantage.rto.upper, vantage.rto.lower
 
 
 def _partial(plan: Plan, measured: Measured) -> Iterator[str]:

@@ -217,6 +217,20 @@ class Objective(Value, frozen=True):
         return name if self.number == 1 else f"{name}#{self.number}"
 
 
+class Agreement(Enum):
+    """From how many of the vantages that watch one service it must be back to count as back."""
+
+    ANY = "any"  # one
+    QUORUM = "quorum"  # two thirds of them: a lone faulty vantage does not decide
+    ALL = "all"
+
+    def needs(self, vantages: int) -> int:
+        """Of so many vantages, at least one."""
+        if self is Agreement.ANY:
+            return 1
+        return vantages if self is Agreement.ALL else max(1, -(-2 * vantages // 3))
+
+
 class Parameters(Value, frozen=True):
     """
     How an outage is found in samples (None: the default that follows from the probe's period).
@@ -268,6 +282,12 @@ class Probe(Value, frozen=True):
             writes), `routed` (who serves changes), `replication_lag` (its value is an estimate in
             seconds), or "" for nothing.
 
+        shard: Which part of the system's data or users it is about; probes of one shard are reported together.
+
+        vantage: From where it looks, when several probes look at the same thing.
+
+        service: What it looks at from there; probes of one service and different vantages see the same.
+
         file: Where it is written, relative to the project.
     """
 
@@ -279,6 +299,9 @@ class Probe(Value, frozen=True):
     writes: bool = False
     store: str = ""
     shows: str = ""
+    shard: str = ""
+    vantage: str = ""
+    service: str = ""
     title: str = ""
     file: str = ""
 
@@ -452,7 +475,7 @@ class Drill(Value, frozen=True):
 
     Attributes:
         judged, observed, redundancy, cache, usual, commit_rate, disaster: As in `Plan`.
-        judged, observed, redundancy, detection, load, disaster: As in `Plan`.
+        judged, observed, redundancy, detection, load, agreement, disaster: As in `Plan`.
 
         cycle: The longest cycle of the system (lease, health check, backup), nanoseconds. A run waits
             for a random share of it before its first fault, so that repeated ones fall everywhere in it.
@@ -477,6 +500,7 @@ class Drill(Value, frozen=True):
     commit_rate: float | None = None
     detection: tuple[str, ...] = ()
     load: Load | None = None
+    agreement: Agreement = Agreement.ALL
     cycle: int | None = None
     parameters: Parameters = Parameters()
     steps: tuple[Step, ...] = ()
@@ -510,6 +534,8 @@ class Plan(Value, frozen=True):
 
         load: Traffic for the drill's whole length.
 
+        agreement: From how many vantages a service must be back.
+
         disaster: The fault whose action is the t0 of data loss; None means the first.
 
         digest: SHA-256 of the drill with its references as written, so that a plan shown before
@@ -529,6 +555,7 @@ class Plan(Value, frozen=True):
     commit_rate: float | None = None
     detection: tuple[str, ...] = ()
     load: Load | None = None
+    agreement: Agreement = Agreement.ALL
     parameters: Parameters = Parameters()
     steps: tuple[Step, ...] = ()
     guards: tuple[Guard, ...] = ()
@@ -1257,6 +1284,64 @@ class Estimate(Value, frozen=True):
     failed: int = 0
 
 
+class ShardMeasure(Value, frozen=True):
+    """
+    One shard: the worst of its judged probes, and the data of its ledgers.
+
+    Attributes:
+        probes: All that are about it, judged or not.
+
+        hit: A judged one of them saw an outage; None when none is judged.
+
+        error_time: The largest estimate, nanoseconds; None when no probe of it is judged.
+    """
+
+    name: str
+    probes: tuple[str, ...]
+    hit: bool | None = None
+    rto: Bounds | None = None
+    outage: Bounds | None = None
+    error_time: int | None = None
+    rpo: Bounds | None = None
+    lost_writes: Bounds | None = None
+
+
+class Sighted(Value, frozen=True):
+    """
+    Recovery time and outage as seen from one vantage, or from so many of several.
+
+    Attributes:
+        name: The vantage, or any, quorum, all.
+
+        needs: From how many vantages service must be back.
+
+        probes: Who looked from there; empty for several vantages together.
+    """
+
+    name: str
+    needs: int = 1
+    probes: tuple[str, ...] = ()
+    rto: Bounds | None = None
+    outage: Bounds | None = None
+
+
+class ServiceMeasure(Value, frozen=True):
+    """
+    One service as several vantages saw it.
+
+    Attributes:
+        service: "" when the probes name none.
+
+        vantages: Each by itself.
+
+        together: As any, as a quorum and as all of them saw it.
+    """
+
+    service: str
+    vantages: tuple[Sighted, ...]
+    together: tuple[Sighted, ...]
+
+
 class Phase(Value, frozen=True):
     """
     A named instant of the run, with who told it.
@@ -1310,6 +1395,10 @@ class Measured(Value, frozen=True):
         availability: Good share of all samples of the worst judged probe, ppm.
 
         load: What the load was like; None when there was none.
+
+        shards: Each shard that a probe names.
+
+        services: Each service that judged probes watch from named vantages.
     """
 
     t0: Window | None
@@ -1345,6 +1434,8 @@ class Measured(Value, frozen=True):
     ledgers: tuple[Ledger, ...] = ()
     estimates: tuple[Estimate, ...] = ()
     phases: tuple[Phase, ...] = ()
+    shards: tuple[ShardMeasure, ...] = ()
+    services: tuple[ServiceMeasure, ...] = ()
 
     def probe(self, name: str) -> ProbeMeasure | None:
         return next((found for found in self.per_probe if found.probe == name), None)

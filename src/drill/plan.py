@@ -34,6 +34,7 @@ def make(drill: Drill, endpoints: Mapping[str, str], *, lab_folder: str | None =
         redundancy=drill.redundancy,
         detection=drill.detection,
         load=None if drill.load is None else _load(drill.load, values),
+        agreement=drill.agreement,
         cache=drill.cache,
         usual=drill.usual,
         commit_rate=drill.commit_rate,

@@ -12,40 +12,14 @@ from typing import Any
 
 import msgspec
 
+from drill.figures import BoundsS as BoundsS
+from drill.figures import CountBounds as CountBounds
+from drill.figures import Factor as Factor
+from drill.figures import Field as Field
+from drill.figures import Instant as Instant
+from drill.figures import RatioBounds as RatioBounds
+
 SCHEMA = "drill-report-v1"
-
-
-class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of the record; unlike in the journal, defaults are written out."""
-
-
-class BoundsS(Field, frozen=True):
-    """A duration in seconds; *upper_s* is null when the run ended first."""
-
-    lower_s: float | None
-    upper_s: float | None
-    reason: str | None = None
-
-
-class CountBounds(Field, frozen=True):
-    lower: int | None
-    upper: int | None
-    reason: str | None = None
-
-
-class RatioBounds(Field, frozen=True):
-    """A share of all samples, 0 to 1."""
-
-    lower: float | None
-    upper: float | None
-    reason: str | None = None
-
-
-class Instant(Field, frozen=True):
-    """Seconds since the run began."""
-
-    lower: float
-    upper: float
 
 
 class ObjectiveRecord(Field, frozen=True):
@@ -115,13 +89,6 @@ class FailbackRecord(Field, frozen=True):
     lost_writes: CountBounds
 
 
-class Factor(Field, frozen=True):
-    """A multiple of the baseline's."""
-
-    value: float | None
-    reason: str | None = None
-
-
 class StoreRecord(Field, frozen=True):
     """One store: who wrote to it, which servers acknowledged after the fault, and for how long two did at once."""
 
@@ -139,6 +106,43 @@ class SplitBrainRecord(Field, frozen=True):
     upper_s: float | None
     reason: str | None
     stores: list[StoreRecord]
+
+
+class ShardRecord(Field, frozen=True):
+    """
+    One shard: times of its worst judged probe, data of all its judged ledgers.
+
+    Attributes:
+        hit: A judged probe of it saw an outage; null when none is judged.
+    """
+
+    name: str
+    probes: list[str]
+    hit: bool | None
+    rto: BoundsS
+    outage: BoundsS
+    error_time_estimate_s: float | None
+    rpo: BoundsS
+    lost_writes: CountBounds
+
+
+class SightedRecord(Field, frozen=True):
+    """As seen from one vantage (*name*, with its *probes*), or from *needs* of several (any, quorum, all)."""
+
+    name: str
+    needs: int
+    probes: list[str]
+    judged: bool
+    rto: BoundsS
+    outage: BoundsS
+
+
+class ServiceRecord(Field, frozen=True):
+    """One service seen from several vantages; *judged* of one in *together* says how many had to agree."""
+
+    service: str | None
+    vantages: list[SightedRecord]
+    together: list[SightedRecord]
 
 
 class MeasuredRecord(Field, frozen=True):
@@ -172,6 +176,8 @@ class MeasuredRecord(Field, frozen=True):
     latency: list[LatencyRecord]
     incidents: list[IncidentRecord]
     per_probe: list[PerProbe]
+    shards: list[ShardRecord]
+    services: list[ServiceRecord]
 
 
 class ReasonRecord(Field, frozen=True):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from drill import promised, wording
-from drill.measure import combine, impact, origin_window, rto_from, total
+from drill.measure import agreed, combine, impact, origin_window, rto_from, total
 from drill.model import (
     Bounds,
     Completion,
@@ -184,13 +184,13 @@ class _Case:
             case Measure.REDUNDANCY:
                 return combine(probe.rto for probe in self._probes())
             case Measure.OUTAGE:
-                return combine(probe.outage for probe in self._probes())
+                return self._agreed(lambda probe: probe.outage)
             case Measure.BAD_TIME:
-                return combine(probe.bad_time for probe in self._probes())
+                return self._agreed(lambda probe: probe.bad_time)
             case Measure.ERROR_RATIO:
-                return combine(probe.error_ratio for probe in self._probes())
+                return self._agreed(lambda probe: probe.error_ratio)
             case Measure.FAILBACK:
-                return combine(probe.failback for probe in self._probes())
+                return self._agreed(lambda probe: probe.failback)
             case Measure.UNPROTECTED:
                 return self.measured.unprotected
             case Measure.WORK_RECOVERY:
@@ -208,12 +208,16 @@ class _Case:
                 )
         return promised.bounds(self.objective, self.measured, self._probes())
 
+    def _agreed(self, of: Callable[[ProbeMeasure], Bounds | None]) -> Bounds | None:
+        """What the probes it is about saw together, from as many vantages as the drill asks for."""
+        return agreed(self.history.plan, {probe.probe: of(probe) for probe in self._probes()})
+
     def _rto(self) -> Bounds | None:
         """Recovery time from the origin asked for; every probe's from the same instant."""
         probes, t0 = self._probes(), self.measured.t0
         hit = [probe for probe in probes if probe.incidents]
         if self.objective.origin is Origin.FAULT or t0 is None or not hit:
-            return combine(probe.rto for probe in probes)
+            return self._agreed(lambda probe: probe.rto)
         if self.objective.origin is Origin.IMPACT:
             origin = impact(min((probe.incidents[0] for probe in hit), key=lambda each: each.first_failed))
         else:
@@ -221,7 +225,7 @@ class _Case:
             if told is None:
                 return None
             origin = told
-        return combine(rto_from(probe, origin) for probe in probes)
+        return self._agreed(lambda probe: rto_from(probe, origin))
 
     # --- what stands against it ----------------------------------------------------------------------------------
 

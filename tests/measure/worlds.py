@@ -6,9 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from drill import wording
 from drill.model import (
     MILLISECOND,
+    Agreement,
     Anchor,
     AnyEvent,
     Began,
@@ -154,6 +157,8 @@ class World:
 
         ledger: Samples of the probe `writes`, with its readings in *reads*; judged or only observed.
 
+        about: Further keys of a probe, by its name: shard, vantage, service.
+
         undo: When undoing began, or None.
 
         more: Events added before the end.
@@ -176,6 +181,8 @@ class World:
     every: float = 100
     write_every: float = 5
     parameters: Parameters = Parameters()  # noqa: RUF009  frozen
+    about: dict[str, dict[str, Any]] = field(default_factory=dict)
+    agreement: Agreement = Agreement.ALL
     completion: Completion | None = Completion.COMPLETED
     reason: str = ""
     boot_jump: float = 0
@@ -189,6 +196,7 @@ class World:
             probes.append(
                 Probe(name="writes", kind="http", every=round(self.write_every * MS), deadline=every, writes=True)
             )
+        probes = [msgspec.structs.replace(probe, **self.about.get(probe.name, {})) for probe in probes]
         aside = {*self.redundancy, *self.cache, *(() if self.judge_ledger else ("writes",))}
         return Plan(
             drill="a-drill",
@@ -201,6 +209,7 @@ class World:
             redundancy=tuple(self.redundancy),
             cache=tuple(self.cache),
             parameters=self.parameters,
+            agreement=self.agreement,
             steps=tuple(self.steps),
             faults=(Fault(name="outage", engine="manual"),),
         )

@@ -6,6 +6,7 @@ from math import ceil, floor
 from typing import Any
 
 from drill import limits, promised, wording
+from drill.assemble.groups import service_records, shard_records
 from drill.assemble.load import latency_record
 from drill.assemble.units import Since, counted, maybe_seconds, seconds, share, span
 from drill.model import (
@@ -118,6 +119,8 @@ def measured_record(history: History, measured: Measured, since: Since) -> Measu
             for incident in found.incidents
         ],
         per_probe=[_per_probe(found, why.recovery, found.probe in judged) for found in measured.per_probe],
+        shards=shard_records(measured, why.recovery),
+        services=service_records(history.plan, measured, why.recovery),
     )
 
 

@@ -20,7 +20,7 @@ from drill import wording
 from drill.measure import measure
 from drill.model import Done, History, Intent, Ledger, Mark, Measure, Measured, Note, Phase, Result, Window
 from drill.record import Instant, ProbeRecord, Record
-from drill.reports import charts, series, svg, text, theme
+from drill.reports import charts, groups, series, svg, text, theme
 
 
 class HtmlFormat:
@@ -57,6 +57,7 @@ def page(record: Record, history: History, measured: Measured) -> bytes:
             measures=[*[(wording.MEASURES[Measure(name)], _said(record, name)) for name in MEASURED], *_more(record)],
             failback=_failback(record),
             rivals=_rivals(record),
+            groups=groups,
             probes={probe.name: probe for probe in history.plan.probes},
             dark=Markup(theme.dark_rules()),  # noqa: S704 - made of constants
             colours=theme,

@@ -9,6 +9,7 @@ from typing import Any
 from drill.errors import Position, SpecError
 from drill.model import (
     SECOND,
+    Agreement,
     Condition,
     Drill,
     Guard,
@@ -128,6 +129,11 @@ def _drill(files: Files, node: Node, fields: dict[str, Any]) -> Drill:
     observed += [name for name in guarded if name not in (*judged, *observed, *redundancy)]
     steps = _steps(files, node, fields["steps"])
     _check_objectives(files, node, objectives, judged, redundancy, cache)
+    agreement = node.key("agreement")
+    if agreement and not files.problems.errors and not any(files.probes[name].vantage for name in judged):
+        files.problems.error(
+            "agreement needs probes that look from several vantages", agreement.at, "give them vantage: each"
+        )
     disaster = fields["disaster"]
     disaster_node = node.get("disaster")
     if disaster and disaster_node and disaster not in files.faults:
@@ -148,6 +154,7 @@ def _drill(files: Files, node: Node, fields: dict[str, Any]) -> Drill:
         cache=tuple(cache),
         detection=tuple(detection),
         load=load,
+        agreement=Agreement(fields["agreement"]),
         cycle=fields["cycle"],
         usual=Usual(**{**fields["usual"], "kind": fields["usual"]["kind"] or ""}) if fields["usual"] else None,
         commit_rate=fields["commit_rate"],
@@ -169,9 +176,14 @@ def _objectives(files: Files, node: Node, fields: dict[str, Any]) -> tuple[Objec
     for key, given in fields.items():
         if given is None:
             continue
-        for one in given if isinstance(given, list) else [given]:
+        written = (node.get("objectives") or node).get(key) or node
+        nodes = written.children if isinstance(given, list) else [written]
+        for one, place in zip(given if isinstance(given, list) else [given], nodes, strict=True):
             details = one if isinstance(one, dict) else {"target": one}
             target, probe, measured = details["target"], details.get("probe"), Measure(key)
+            since = place.key("from")
+            if since is not None and measured is not Measure.RTO:
+                files.problems.error(f"from belongs to rto, not to {key}", since.at, "only a recovery time has it")
             if measured in tables.SHARES:
                 target = round(target * 1_000_000)
             objectives.append(

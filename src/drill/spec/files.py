@@ -96,6 +96,9 @@ class Files:
         store = node.get("store")
         if store is not None and "write" not in options:
             self.problems.error("store belongs to a probe that writes", store.at)
+        service = node.key("service")
+        if service is not None and node.get("vantage") is None:
+            self.problems.error("service belongs to a probe with a vantage", service.at, "such as vantage: paris")
         name = str(fields["probe"])
         name_node = node.get("probe")
         if name != path.stem and name_node:
@@ -123,6 +126,9 @@ class Files:
             writes="write" in options,
             store=fields["store"] or "",
             shows=fields["shows"] or "",
+            shard=fields["shard"] or "",
+            vantage=fields["vantage"] or "",
+            service=fields["service"] or "",
             title=fields["title"] or "",
             file=self.relative(path),
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from drill import plugins
 from drill.measure import usual
-from drill.model import Measure
+from drill.model import Agreement, Measure
 from drill.spec.shape import (
     Choice,
     Key,
@@ -167,6 +167,12 @@ DRILL = Table(
     Key("detection", _NAMES, "Probes that are good once an alarm or notification told of the fault; not judged."),
     Key("load", LOAD, "Traffic for the whole length of the drill."),
     Key(
+        "agreement",
+        Choice(*(each.value for each in Agreement)),
+        "From how many of the vantages that watch one service it must be back: any, quorum (two thirds) or all.",
+        default="all",
+    ),
+    Key(
         "cycle",
         period,
         "The longest cycle of the system (lease, health check, backup): a run waits for a random share of it "
@@ -195,6 +201,9 @@ PROBE_KEYS = (
     Key("every", period, "Time between two requests; default rto/50, 50 ms to 1 s."),
     Key("deadline", period, "One limit over lookup, connect, TLS and answer; default rto/20, 100 ms to 1 s."),
     Key("store", name, "What it writes to: probes of one store show two servers that take writes at once."),
+    Key("shard", name, "Which part of the data or users it is about; probes of one shard are reported together."),
+    Key("vantage", name, "From where it looks, when several probes look at the same thing from several places."),
+    Key("service", name, "What it looks at from its vantage; default one for all probes that name a vantage."),
     Key(
         "shows",
         Choice("promoted", "routed", "replication_lag"),
