@@ -39,6 +39,9 @@ class Position:
         return f"{self.file}:{self.line}:{self.column}"
 
 
+_LONGEST = 2000  # characters of one message
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One mistake in a file: where, what was expected and found, and what to do."""
@@ -50,9 +53,14 @@ class Problem:
 
     def __str__(self) -> str:
         prefix = f"{self.at}: " if self.at else ""
+        # What stands in a file may be long, or made to move the cursor of whoever reads about it.
+        message = "".join(
+            letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1]
+            for letter in self.message[:_LONGEST]
+        )
         label = "" if self.severity is Severity.ERROR else f"{self.severity.value}: "
         hint = f"\n  hint: {self.hint}" if self.hint else ""
-        return f"{prefix}{label}{self.message}{hint}"
+        return f"{prefix}{label}{message}{hint}"
 
 
 class DrillError(Exception):

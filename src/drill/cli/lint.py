@@ -9,6 +9,8 @@ import click
 from drill.cli import say
 from drill.errors import EnvironmentFault, Position, Problem, Severity, SpecError
 
+_READ = 500  # problems that are printed
+
 
 @click.command("lint")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
@@ -29,19 +31,17 @@ def command(files: tuple[Path, ...], strict: bool, as_json: bool) -> None:
     chosen = list(files) or _all()
     if not chosen:
         raise SpecError("there is nothing to check here", hint="name files, or run drill init first")
-    found: list[Problem] = []
-    for file in chosen:
-        for problem in _check(file):
-            if problem not in found:
-                found.append(problem)
+    found = list(dict.fromkeys(problem for file in chosen for problem in _check(file)))
     found.sort(key=lambda problem: problem.at or Position(""))
     errors = sum(problem.severity is Severity.ERROR for problem in found)
     warnings = sum(problem.severity is Severity.WARNING for problem in found)
     if as_json:
         say.data({"files": [str(file) for file in chosen], "problems": [say.problem_data(p) for p in found]})
     else:
-        for problem in found:
+        for problem in found[:_READ]:
             say.problem(problem)
+        if len(found) > _READ:
+            click.echo(f"and {len(found) - _READ} more; --json has them all", err=True)
         click.echo(f"{len(chosen)} files checked: {errors} errors, {warnings} warnings")
     if errors or (strict and warnings):
         raise SystemExit(2)

@@ -166,7 +166,7 @@ class Files:
 
     def file(self, path: Path) -> None:
         relative = self.relative(path)
-        if path.is_file():
+        if project.is_file(path):
             self.digests[relative] = FileDigest(path=relative, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
     def relative(self, path: Path) -> str:

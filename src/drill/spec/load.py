@@ -18,14 +18,14 @@ def read(files: Files, drill: Node, fields: dict[str, Any] | None) -> Load | Non
     if fields is None or node is None:
         return None
     references.check(node, {*files.endpoints, *files.values}, files.lab, files.problems)
-    before = len(files.problems.errors)
+    before = files.problems.wrong
     script = _script(files, node, fields)
     steps = _steps(files, node, fields)
     if not fields["locustfile"] and not fields["k6"] and not fields["url"]:
         files.problems.error(
             "a load needs url:, locustfile: or k6:", node.at, 'such as load: {url: "${orders.url}/orders", rate: 100}'
         )
-    if len(files.problems.errors) > before:
+    if files.problems.wrong > before:
         return None
     return Load(
         tool="k6" if fields["k6"] else "locust",
@@ -51,14 +51,15 @@ def _script(files: Files, node: Node, fields: dict[str, Any]) -> str | None:
         if wrong is not None:
             hint = "give it under environment:" if key == "url" else None
             files.problems.error(f"{key} does not go with {kind}, which says itself what is sent", wrong.at, hint)
-    path = (files.path.resolve().parent / fields[kind]).resolve()
-    if not path.is_relative_to(files.root.resolve()):
+    path = files.path.resolve().parent / fields[kind]
+    if project.outside(path, files.root):
         files.problems.error(f"{fields[kind]} leads out of the project ({files.root.name}/)", named.at)
-    elif not path.is_file():
+    elif not project.is_file(path := path.resolve()):
         files.problems.error(f"there is no file {fields[kind]} beside {project.shown(files.path)}", named.at)
     else:
         files.file(path)
-    return files.relative(path)
+        return files.relative(path)
+    return None
 
 
 def _steps(files: Files, node: Node, fields: dict[str, Any]) -> tuple[LoadStep, ...]:

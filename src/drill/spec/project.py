@@ -39,20 +39,43 @@ def find(name: str, folder: str, *, root: Path, named_in: Path, at: Position, pr
     if "/" not in name and not name.endswith(SUFFIXES):
         for suffix in SUFFIXES:
             candidate = root / folder / f"{name}{suffix}"
-            if candidate.is_file():
+            if is_file(candidate):
+                if outside(candidate, root):
+                    problems.error(f"{shown(candidate)} is a link that leads out of the project ({root.name}/)", at)
+                    return None
                 return candidate
+        if problems.full:
+            problems.error(f"no {sort} named {name}", at)
+            return None
         here = {child.stem for child in (root / folder).glob("*") if child.suffix in SUFFIXES}
         near = difflib.get_close_matches(name, sorted(here), n=1)
         listed = f"{folder}/ holds {', '.join(sorted(here))}" if here else f"there is no {shown(root / folder)}/ here"
         problems.error(f"no {sort} named {name}", at, f"did you mean {near[0]}?" if near else listed)
         return None
-    path = (named_in.resolve().parent / name).resolve()
-    if not path.is_relative_to(root.resolve()):
+    path = named_in.resolve().parent / name
+    if outside(path, root):
         problems.error(
             f"{name} leads out of the project ({root.name}/)", at, f"copy the file into {root.name}/{folder}/"
         )
         return None
-    if not path.is_file():
+    path = path.resolve()
+    if not is_file(path):
         problems.error(f"there is no file {name} beside {shown(named_in)}", at)
         return None
     return path
+
+
+def outside(path: Path, root: Path) -> bool:
+    """Whether what a path means, every link followed, lies outside the project or cannot be told (a loop, a NUL)."""
+    try:
+        return not path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError):
+        return True
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a file; of a name that no file can have (too long, with a NUL), False."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

@@ -27,6 +27,8 @@ def check(node: Node, known: Iterable[str], lab: str | None, problems: Problems)
         if not isinstance(inner.value, str) or inner.kind != "scalar":
             continue
         for match in REFERENCE.finditer(inner.value):
+            if problems.full:
+                return
             name = match.group(1)
             if name in PER_REQUEST or name in names:
                 continue

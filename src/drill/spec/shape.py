@@ -26,20 +26,35 @@ class Bad:
 
 
 BAD = Bad()
+MANY = 100  # errors that are told of one set of files
 
 
 @dataclass(slots=True)
 class Problems:
-    """Everything found wrong so far."""
+    """
+    Everything found wrong so far, up to as much as anybody reads.
+
+    Attributes:
+        wrong: How many errors there were, those included that are no longer kept.
+    """
 
     found: list[Problem] = field(default_factory=list)
+    wrong: int = 0
 
     def error(self, message: str, at: Position, hint: str | None = None) -> Bad:
-        self.found.append(Problem(message, at, hint))
+        self.wrong += 1
+        if self.wrong <= MANY:
+            self.found.append(Problem(message, at, hint))
         return BAD
 
     def warning(self, message: str, at: Position, hint: str | None = None) -> None:
-        self.found.append(Problem(message, at, hint, Severity.WARNING))
+        if len(self.found) < 2 * MANY:
+            self.found.append(Problem(message, at, hint, Severity.WARNING))
+
+    @property
+    def full(self) -> bool:
+        """Nobody reads more of them: what costs time to find need not be looked for."""
+        return self.wrong >= MANY
 
     @property
     def errors(self) -> list[Problem]:
@@ -358,7 +373,7 @@ class Table:
     def read(self, node: Node, name: str, problems: Problems) -> Any:
         if node.kind != "mapping":
             return _refuse(self, node, name, problems)
-        before = len(problems.errors)
+        before = problems.wrong
         _refuse_duplicates(node, problems)
         known = {key.name: key for key in self.keys}
         values = {key.name: key.default for key in self.keys}
@@ -366,14 +381,15 @@ class Table:
         for key_node, value_node in node.items:
             key = known.get(key_node.value) if isinstance(key_node.value, str) else None
             if key is None:
-                problems.error(f"unknown key {key_node.value}", key_node.at, suggest(key_node.value, known))
+                hint = None if problems.full else suggest(key_node.value, known)
+                problems.error(f"unknown key {key_node.value}", key_node.at, hint)
                 continue
             given.add(key.name)
             values[key.name] = key.shape.read(value_node, key.name, problems)
         for key in self.keys:
             if key.required and key.name not in given:
                 problems.error(f"{self.title} needs the key {key.name}", node.at, key.doc)
-        return values if len(problems.errors) == before else BAD
+        return values if problems.wrong == before else BAD
 
     def schema(self) -> dict[str, Any]:
         properties = {
@@ -408,9 +424,11 @@ def suggest(word: Any, known: Iterable[str]) -> str | None:
 
 
 def _refuse_duplicates(node: Node, problems: Problems) -> None:
+    first: dict[Any, int] = {}
+    for key, _ in node.items:
+        first.setdefault(key.value, key.at.line)
     for key in node.duplicates():
-        first = next(other for other, _ in node.items if other.value == key.value)
-        problems.error(f"the key {key.value} stands here twice", key.at, f"the first is on line {first.at.line}")
+        problems.error(f"the key {key.value} stands here twice", key.at, f"the first is on line {first[key.value]}")
 
 
 def _plain(value: Any) -> bool:

@@ -8,8 +8,11 @@ documents, to the same values, and keeps what an error message needs.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
@@ -22,9 +25,12 @@ from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from drill.errors import Position, SpecError
 
-LARGEST = 4 * 1024 * 1024  # bytes; a drill is a page, not a database
+# Bytes; a drill is a page, not a database, and this much is read within two seconds.
+LARGEST = 128 * 1024
+LARGEST_YAML = 64 * 1024  # PyYAML is slow
 DEEPEST = 100  # nesting
-MOST = 200_000  # nodes after aliases are followed: bounds a "billion laughs" file
+_LONGEST_NUMBER = 4096  # bits
+MOST = 100_000  # nodes after aliases are followed: bounds a "billion laughs" file
 
 _PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
@@ -95,14 +101,32 @@ def read(path: Path, shown: str | None = None) -> Node:
     name = shown or str(path)
     start = Position(name)
     try:
-        raw = path.read_bytes()
+        raw = contents(path)
     except FileNotFoundError:
         raise SpecError(f"{name} does not exist", hint=_near(path)) from None
     except IsADirectoryError:
         raise SpecError(f"{name} is a folder, not a file") from None
     except OSError as error:
         raise SpecError(f"{name} cannot be read: {error.strerror}") from None
+    except ValueError:  # a NUL in a name from the command line
+        raise SpecError(f"{name!r} is not the name of a file") from None
     return parse(raw, start, as_json=path.suffix.lower() == ".json")
+
+
+def contents(path: Path) -> bytes:
+    """
+    A file's bytes, at most one more than may be read: an endless one (/dev/zero) ends here, a pipe is not waited for.
+
+    Raises:
+        OSError: It cannot be read, or is no file.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        sort = os.fstat(file.fileno()).st_mode
+        if stat.S_ISDIR(sort):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(sort):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        return file.read(LARGEST + 1)
 
 
 def parse(raw: bytes, start: Position, *, as_json: bool) -> Node:
@@ -112,8 +136,9 @@ def parse(raw: bytes, start: Position, *, as_json: bool) -> Node:
     Raises:
         SpecError: Not UTF-8, too large, or not well-formed.
     """
-    if len(raw) > LARGEST:
-        raise SpecError(f"the file has {len(raw):,} bytes; {LARGEST:,} is the most that is read", at=start)
+    most = LARGEST if as_json else LARGEST_YAML
+    if len(raw) > most:
+        raise SpecError(f"the file has more than {most:,} bytes, the most that is read", at=start)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -199,11 +224,14 @@ class _Yaml:
 
     def _scalar(self, node: ScalarNode, at: Position) -> Any:
         try:
-            return self.constructor.construct_object(node)
+            value = self.constructor.construct_object(node)
+            if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+                raise ValueError("it is a number of more digits than anybody means")
+            return value
         except ConstructorError as error:
             raise SpecError(f"this value cannot be used: {error.problem}", at=at) from None
         except (ValueError, OverflowError) as error:
-            raise SpecError(f'"{node.value}" cannot be used: {error}', at=at, hint="put it in quotes") from None
+            raise SpecError(f'"{node.value[:60]}" cannot be used: {error}', at=at, hint="put it in quotes") from None
 
     def _mapping(self, node: MappingNode, at: Position, depth: int, inside: tuple[int, ...]) -> Node:
         own: list[tuple[Node, Node]] = []
