@@ -15,12 +15,9 @@ from drill.probes import Answer
 # Errors of this machine, not of the service: they prove nothing.
 OURS = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOMEM}
 
-# By name: their libraries are imported only where they are used.
-_FOREIGN = {
-    "ServerDisconnectedError": "connection closed before the answer",
-    "ClientPayloadError": "the answer was cut short",
-    "ClientResponseError": "the answer is not HTTP",
-}
+
+class Broken(Exception):
+    """What came is no answer; the text says why, is ours, and holds nothing that came."""
 
 
 def failed(error: BaseException, fate: Fate | None = None, *, during: str = "") -> Answer:
@@ -40,11 +37,13 @@ def said(error: BaseException) -> str:
     """
     *error* in words.
 
-    The text of an exception is not used, only its type and number: clients
-    put addresses with passwords, and what servers sent, into their texts.
+    The text of a foreign exception is not used, only its type and number:
+    clients put addresses with passwords, and what servers sent, into their texts.
     """
     for cause in _causes(error):
-        # aiohttp's own subclasses of these have neither message nor reason; those they wrap do.
+        if isinstance(cause, Broken):
+            return str(cause)
+        # A client's own subclasses of these may have neither message nor reason; those they wrap do.
         if isinstance(cause, ssl.SSLCertVerificationError) and getattr(cause, "verify_message", None):
             return f"certificate refused: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError) and getattr(cause, "reason", None):
@@ -59,8 +58,6 @@ def said(error: BaseException) -> str:
             return "connection closed before the answer"
         if isinstance(cause, TimeoutError):
             return "timed out"
-    if foreign := _FOREIGN.get(type(error).__name__):
-        return foreign
     number = next(_numbers(error), None)
     return os.strerror(number).lower() if number is not None else _spaced(type(error).__name__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -10,11 +11,11 @@ from drill.errors import EnvironmentFault, Problem, Severity
 from drill.model import Fate, Outcome, Probe
 from drill.probes import Answer
 from drill.probes.expectation import MISSING, at, difference, filled, number, shown
-from drill.probes.failure import failed, said
+from drill.probes.failure import Broken, failed, said
 from drill.spec.shape import Choice, Key, ListOf, MapOf, OneOf, Table, anything, boolean, integer, text
 
 if TYPE_CHECKING:
-    import aiohttp
+    from drill.probes.http1 import Client, Reply
 
 # Reading survivors is not measured; it may take as long as a big table needs.
 _SURVIVORS_S = 30.0
@@ -125,7 +126,6 @@ class HttpProbe:
         self._request = self._write or options
         self._method = self._request.get("method") or ("POST" if self._write else "GET")
         self._headers = {**(options.get("headers") or {}), **(self._request.get("headers") or {})}
-        self._fixed: dict[str, Any] = {key: self._request.get(key) for key in ("url", "json", "body")}
         self._good = _expectation(self._write.get("acknowledged") if self._write else options.get("expect"))
         self._refused = _statuses(self._request.get("refused"))
         self._served_by = options.get("served_by") or {}
@@ -133,7 +133,7 @@ class HttpProbe:
         self._survivors = options.get("survivors")
         self._pooled = options.get("connection") == "pooled"
         self._verify = options.get("verify") is not False
-        self._session: aiohttp.ClientSession | None = None
+        self._client: Client | None = None
         wants_json = self._good.get("json") is not None or self._value or self._served_by.get("json")
         self._wants_json = bool(wants_json)
 
@@ -142,46 +142,43 @@ class HttpProbe:
         Raises:
             EnvironmentFault: The URL cannot be used.
         """
-        import aiohttp
-
-        from drill.probes.session import open_session
+        from drill.probes.http1 import Client, NotConnected, tls_context
+        from drill.probes.request import Template
 
         for url in filter(None, (self._request.get("url"), (self._survivors or {}).get("url"))):
             if not _usable(filled(url, id=1, first_id=1, last_id=1)):
                 # Without the URL: it may hold a password.
                 raise EnvironmentFault("an http probe needs a URL such as https://example.org/orders")
-        self._client_error = aiohttp.ClientError
-        self._connect_error = aiohttp.ClientConnectorError
-        self._session = open_session(pooled=self._pooled, verify=self._verify)
+        self._template = Template(
+            self._method,
+            self._request["url"],
+            self._headers,
+            json=self._request.get("json"),
+            body=self._request.get("body"),
+            keep=self._pooled,
+        )
+        self._not_connected = NotConnected
+        self._client = Client(pooled=self._pooled, tls=tls_context(verify=self._verify))
 
     async def sample(self, id: int | None) -> Answer:
-        assert self._session is not None
-        request, headers = self._fixed, self._headers
-        if id is not None:
-            request, headers = filled(self._fixed, id=id), filled(self._headers, id=id)
+        assert self._client is not None
         unknown = None if id is None else Fate.UNKNOWN
         try:
-            async with self._session.request(
-                self._method,
-                request["url"],
-                headers=headers,
-                json=request["json"],
-                data=request["body"],
-                allow_redirects=False,
-            ) as response:
-                body = await response.read()
-        except self._connect_error as error:
-            # Nothing of the request has left: whatever stopped the connection, the write was not applied.
-            return failed(error, None if id is None else Fate.REFUSED)
-        except (self._client_error, OSError) as error:
-            return failed(error, unknown)
+            request = self._template.request() if id is None else self._template.request(id=id)
         except ValueError as error:
             return Answer(Outcome.UNKNOWN, f"the request cannot be sent: {said(error)}", fate=unknown)
-        return self._judge(response, body, id)
+        try:
+            reply = await self._client.ask(request)
+        except self._not_connected as error:
+            # Nothing of the request has left: whatever stopped the connection, the write was not applied.
+            return failed(error, None if id is None else Fate.REFUSED)
+        except (Broken, OSError) as error:
+            return failed(error, unknown)
+        return self._judge(reply, id)
 
-    def _judge(self, response: aiohttp.ClientResponse, body: bytes, id: int | None) -> Answer:
-        data = _decoded(body) if self._wants_json else MISSING
-        lacking = self._lacking(response, body, data)
+    def _judge(self, response: Reply, id: int | None) -> Answer:
+        data = _decoded(response.body) if self._wants_json else MISSING
+        lacking = self._lacking(response, data)
         value = number(at(data, self._value)) if self._value else None
         if self._value and value is None and not lacking:
             lacking = f"json {self._value} is not a number"
@@ -192,28 +189,29 @@ class HttpProbe:
         outcome = Outcome.FAILED if lacking else Outcome.OK
         return Answer(outcome, lacking, self._server(response, data), fate, value)
 
-    def _lacking(self, response: aiohttp.ClientResponse, body: bytes, data: Any) -> str:
+    def _lacking(self, response: Reply, data: Any) -> str:
         """Why the answer is not a good one, in words; "" when it is."""
         if response.status not in (_statuses(self._good.get("status")) or range(200, 300)):
             return f"status {response.status}"
         for name, value in (self._good.get("header") or {}).items():
-            if response.headers.get(name) != value:
+            found = response.header(name)
+            if found != value:
                 # Without the values: headers carry tokens.
-                return f"header {name} is {'not as expected' if name in response.headers else 'missing'}"
+                return f"header {name} is {'missing' if found is None else 'not as expected'}"
         expected = self._good.get("json")
         if expected is not None:
             lacking = "the answer is not JSON" if data is MISSING else difference(expected, data)
             if lacking:
                 return lacking
         words = self._good.get("body")
-        return "the answer lacks the expected text" if words and words.encode() not in body else ""
+        return "the answer lacks the expected text" if words and words.encode() not in response.body else ""
 
-    def _server(self, response: aiohttp.ClientResponse, data: Any) -> str | None:
+    def _server(self, response: Reply, data: Any) -> str | None:
         if path := self._served_by.get("json"):
             found = at(data, path)
             return None if found is MISSING or found is None else str(found)[:200]
         header = self._served_by.get("header")
-        return response.headers.get(header) if header else None
+        return response.header(header) if header else None
 
     async def survivors(self, first: int, last: int) -> tuple[list[int], str]:
         if self._survivors is None:
@@ -233,23 +231,22 @@ class HttpProbe:
         return sorted(ids), source
 
     async def _page(self, first: int, last: int) -> tuple[list[int], str]:
-        import aiohttp
+        from drill.probes.request import Template
 
-        assert self._session is not None
+        assert self._client is not None
         assert self._survivors is not None
-        url = filled(self._survivors["url"], first_id=first, last_id=last)
         headers = {**self._headers, **(self._survivors.get("headers") or {})}
+        template = Template("GET", self._survivors["url"], headers, keep=self._pooled)
         try:
-            async with self._session.get(
-                url, headers=headers, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=_SURVIVORS_S)
-            ) as response:
-                body = await response.read()
-        except (self._client_error, OSError, ValueError) as error:
+            request = template.request(first_id=first, last_id=last)
+            async with asyncio.timeout(_SURVIVORS_S):
+                response = await self._client.ask(request)
+        except (self._not_connected, Broken, OSError, ValueError) as error:
             raise EnvironmentFault(f"the survivors cannot be read: {said(error)}") from error
         if response.status != 200:
             raise EnvironmentFault(f"the survivors cannot be read: status {response.status}")
-        data = _decoded(body)
-        return self._ids(data), self._server(response, data) or f"{response.url.host}:{response.url.port}"
+        data = _decoded(response.body)
+        return self._ids(data), self._server(response, data) or f"{request.origin.host}:{request.origin.port}"
 
     def _ids(self, data: Any) -> list[int]:
         assert self._survivors is not None
@@ -264,8 +261,8 @@ class HttpProbe:
         return ids
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._client is not None:
+            self._client.close()
 
 
 def _usable(url: Any) -> bool:

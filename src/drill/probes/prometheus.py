@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from drill.errors import EnvironmentFault, Problem, Severity
 from drill.model import SECOND, Outcome, Probe
 from drill.probes import Answer
 from drill.probes.expectation import number
-from drill.probes.failure import failed, said
+from drill.probes.failure import Broken, failed, said
 from drill.spec.shape import Choice, Key, MapOf, Number, Table, boolean, period, text
 from drill.spec.shape import number as a_number
 
 if TYPE_CHECKING:
-    import aiohttp
+    from drill.probes.http1 import Client
 
 
 class PrometheusProbe:
@@ -75,16 +75,14 @@ class PrometheusProbe:
         self._headers = options.get("headers") or {}
         self._pooled = options.get("connection") == "pooled"
         self._verify = options.get("verify") is not False
-        self._session: aiohttp.ClientSession | None = None
+        self._client: Client | None = None
 
     async def open(self) -> None:
         """
         Raises:
             EnvironmentFault: The URL cannot be used.
         """
-        import aiohttp
-
-        from drill.probes.session import open_session
+        from drill.probes.http1 import Client, NotConnected, tls_context
 
         try:
             parts = urlsplit(self._url)
@@ -95,8 +93,8 @@ class PrometheusProbe:
             # Without the URL: it may hold a password.
             raise EnvironmentFault("a prometheus probe needs a URL such as http://prometheus:9090")
         self._by = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-        self._client_error = aiohttp.ClientError
-        self._session = open_session(pooled=self._pooled, verify=self._verify)
+        self._not_connected = NotConnected
+        self._client = Client(pooled=self._pooled, tls=tls_context(verify=self._verify))
 
     async def sample(self, id: int | None) -> Answer:
         try:
@@ -107,7 +105,7 @@ class PrometheusProbe:
             lacking = self._lacking(found)
             if not lacking and self._max_age is not None and found:
                 lacking = self._too_old(await self._ask(self._age))
-        except (self._client_error, OSError) as error:
+        except (self._not_connected, Broken, OSError) as error:
             return failed(error)
         except ValueError as error:
             return Answer(Outcome.UNKNOWN, f"the request cannot be sent: {said(error)}")
@@ -116,13 +114,13 @@ class PrometheusProbe:
 
     async def _ask(self, query: str) -> list[float | None] | str:
         """One value for each series, None where it is no number; or in words why there are none."""
-        assert self._session is not None
-        async with self._session.get(
-            f"{self._url}/api/v1/query", params={"query": query}, headers=self._headers, allow_redirects=False
-        ) as response:
-            body = await response.read()
+        from drill.probes.request import Template
+
+        assert self._client is not None
+        url = f"{self._url}/api/v1/query?{urlencode({'query': query})}"
+        response = await self._client.ask(Template("GET", url, self._headers, keep=self._pooled).request())
         try:
-            answer = json.loads(body)
+            answer = json.loads(response.body)
         except (ValueError, RecursionError):
             return f"status {response.status}, and the answer is not JSON"
         if not isinstance(answer, dict) or answer.get("status") != "success":
@@ -157,8 +155,8 @@ class PrometheusProbe:
         raise EnvironmentFault("a prometheus probe writes nothing, so there are no survivors to read")
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._client is not None:
+            self._client.close()
 
 
 def _values(data: Any) -> list[float | None] | None:
