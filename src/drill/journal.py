@@ -21,9 +21,11 @@ from typing import BinaryIO
 import msgspec
 
 from drill.errors import EnvironmentFault
-from drill.model import AnyEvent, Began, History, Survivors
+from drill.model import AnyEvent, Began, History, Samples, Survivors
 
 NAME = "journal.log"
+RESERVE = ".reserve"  # room on the disk, kept for the undo
+_RESERVED = 1024 * 1024  # bytes: an undo with its samples, and the reports
 GENESIS = "0" * 64
 _PREFIX = b'{"prev":"'
 _TAIL = 64 * 1024  # bytes in which a run's last line is looked for
@@ -64,15 +66,24 @@ class Journal:
             os.close(self._fd)
             raise EnvironmentFault(
                 f"the run {folder.name} is still going on in another process",
-                hint="end that process first; it restores by itself",
+                hint="end it: drill abort",
             ) from None
-        if resume:
-            self._resume()
-        else:
-            # The run's folder is new, too: without its own entry on disk, nobody would find the journal.
-            _sync_folder(folder)
-            with suppress(PermissionError):  # a folder that we may write in, but not read
-                _sync_folder(folder.parent)
+        try:
+            if resume:
+                self.release_reserve()
+                self._resume()
+            else:
+                _reserve(folder / RESERVE)
+                # The run's folder is new, too: without its own entry on disk, nobody would find the journal.
+                _sync_folder(folder)
+                with suppress(PermissionError):  # a folder that we may write in, but not read
+                    _sync_folder(folder.parent)
+        except OSError as error:
+            self.close()
+            raise EnvironmentFault(f"the run's journal {self.path} cannot be written: {error.strerror}") from error
+        except BaseException:
+            self.close()
+            raise
 
     def append(self, event: AnyEvent) -> None:
         """
@@ -110,10 +121,17 @@ class Journal:
         except OSError as error:
             raise EnvironmentFault(f"the run's journal {self.path} cannot be kept: {error.strerror}") from error
 
+    def release_reserve(self) -> None:
+        """Give back the room that was kept: from now on, a disk that has filled up still takes the undo and the end."""
+        with suppress(OSError):
+            (self.folder / RESERVE).unlink(missing_ok=True)
+
     def close(self) -> None:
         """Let go of the file and its lock."""
+        self.release_reserve()
         fd, self._fd = self._fd, -1  # a late append fails, and does not write into whatever has the number next
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)
 
     def _resume(self) -> None:
         whole = 0
@@ -123,6 +141,19 @@ class Journal:
                 self._previous = hashlib.sha256(line).hexdigest()
         os.truncate(self._fd, whole)
         os.lseek(self._fd, 0, os.SEEK_END)
+
+
+def _reserve(path: Path) -> None:
+    """Keep room on the disk; raises OSError when there is none."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, _RESERVED)
+    except OSError:
+        with suppress(OSError):
+            path.unlink()
+        raise
+    finally:
+        os.close(fd)
 
 
 def _sync_folder(path: Path) -> None:
@@ -146,18 +177,26 @@ def replay(folder: Path) -> History:
     Raises:
         EnvironmentFault: There is no journal, or a line other than a torn last one is damaged or was edited.
     """
+    # With numpy, which whoever only writes a journal does not need.
+    from drill.columns import Sampling
+
     path = folder / NAME
     events: list[AnyEvent] = []
+    sampling = Sampling()
     newest = b""
     with _opened(path) as file:
-        for line, event in _lines(file, path):
-            if isinstance(event, Survivors):
-                event = _shared(event, events)
-            events.append(event)
-            newest = line
+        for whole, event in _lines(file, path):
+            newest = whole
+            if isinstance(event, Samples):
+                try:
+                    sampling.add(event.at, event.probe, event.samples)
+                except OverflowError as error:
+                    raise EnvironmentFault(f"{path}: the samples of {event.probe} hold too large a number") from error
+            else:
+                events.append(_shared(event, events) if isinstance(event, Survivors) else event)
     if not events or not isinstance(events[0], Began):
         raise EnvironmentFault(f"the journal {path} does not begin with a run")
-    return History(tuple(events), hashlib.sha256(newest).hexdigest())
+    return History(tuple(events), hashlib.sha256(newest).hexdigest(), sampling.sampled())
 
 
 def _shared(event: Survivors, before: Sequence[AnyEvent]) -> Survivors:
@@ -173,22 +212,30 @@ def _shared(event: Survivors, before: Sequence[AnyEvent]) -> Survivors:
 
 def salvage(folder: Path) -> tuple[History, str | None]:
     """
-    What of a run can be read back, and what is wrong after it: for undoing, not for judging.
+    What of a run can be read back, and what is wrong with its journal: for undoing, not for judging.
 
-    Without a single whole line the history is empty: nothing was begun.
+    Lines after a damaged one count as long as their own checksums are right: what they say was
+    broken must be undone. Without its samples, which undo nothing and may be more than memory
+    holds. Without a single whole line the history is empty: nothing was begun.
 
     Raises:
         EnvironmentFault: There is no journal.
     """
     path = folder / NAME
     events: list[AnyEvent] = []
+    damage: str | None = None
+    previous = GENESIS
     with _opened(path) as file:
-        try:
-            for _, event in _lines(file, path):
+        for number, whole in enumerate(file, 1):
+            line = whole.removesuffix(b"\n")
+            event = _decode(line, previous)
+            if isinstance(event, str) and line != whole:
+                damage = damage or f"{path}:{number}:1: this journal line is damaged: {event}"
+                event = _decode_alone(line)
+            previous = hashlib.sha256(whole).hexdigest()
+            if not isinstance(event, str | Samples):
                 events.append(event)
-        except EnvironmentFault as error:
-            return History(tuple(events)), str(error)
-    return History(tuple(events)), None
+    return History(tuple(events)), damage
 
 
 def last_event(folder: Path) -> AnyEvent | None:
@@ -199,8 +246,7 @@ def last_event(folder: Path) -> AnyEvent | None:
             lines = file.read().split(b"\n")[:-1]
     except OSError:
         return None
-    # Its predecessor is taken on trust: whoever judges reads the whole chain.
-    event = _decode(lines[-1], lines[-1][18:82].decode("ascii", "replace")) if lines else "nothing"
+    event = _decode_alone(lines[-1]) if lines else "nothing"
     return None if isinstance(event, str) else event
 
 
@@ -237,6 +283,11 @@ def _decode(line: bytes, previous: str) -> AnyEvent | str:
         return _decoder.decode(b"{" + body[75:])
     except msgspec.DecodeError as error:
         return f"it is not an event this version knows ({error})"
+
+
+def _decode_alone(line: bytes) -> AnyEvent | str:
+    """As `_decode`, its predecessor taken on trust: whoever judges reads the whole chain."""
+    return _decode(line, line[18:82].decode("ascii", "replace"))
 
 
 def is_live(folder: Path) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import inf
 
 from drill import wording
+from drill.columns import UNKNOWN
 from drill.measure import usual
 from drill.model import (
     Effect,
@@ -15,10 +16,8 @@ from drill.model import (
     Ledger,
     Measure,
     Measured,
-    Outcome,
     Plan,
     Result,
-    Sample,
     Sighted,
     StepBegan,
     StepEnded,
@@ -131,11 +130,12 @@ def _seeing(history: History, measured: Measured) -> Iterator[str]:
         )
     for probe in plan.probes:
         samples = history.samples(probe.name)
-        unknown = sum(1 for sample in samples if sample.outcome is Outcome.UNKNOWN)
+        reasons = samples.why(UNKNOWN)
+        unknown = sum(reasons.values())
         if unknown:
             yield (
                 f"{probe.name}: {wording.count(unknown)} of {wording.plural(len(samples), 'sample')} "
-                f"{'is' if unknown == 1 else 'are'} unknown ({_why_unknown(samples)}) and "
+                f"{'is' if unknown == 1 else 'are'} unknown ({_why_unknown(reasons)}) and "
                 f"{'proves' if unknown == 1 else 'prove'} nothing."
             )
         found = measured.probe(probe.name)
@@ -224,11 +224,7 @@ def _unusual(history: History, measured: Measured) -> Iterator[str]:
         )
 
 
-def _why_unknown(samples: list[Sample]) -> str:
-    reasons: dict[str, int] = {}
-    for sample in samples:
-        if sample.outcome is Outcome.UNKNOWN:
-            reasons[sample.detail] = reasons.get(sample.detail, 0) + 1
+def _why_unknown(reasons: dict[str, int]) -> str:
     most = min(reasons, key=lambda reason: (-reasons[reason], reason))
     return most or "no reason is recorded"
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from functools import cached_property
-from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+
+if TYPE_CHECKING:
+    from drill.columns import Columns, Sampled
 
 T = TypeVar("T")
 
@@ -119,6 +121,24 @@ class Sample(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, g
     value: float | None = None
 
 
+class Delivery(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """
+    A message that a queue handed out more than once or out of order.
+
+    Attributes:
+        at: When it first came.
+
+        again: When it last came, if it came more than once.
+
+        after: The highest id that had come before it, when that is higher than its own.
+    """
+
+    id: int
+    at: int
+    again: int | None = None
+    after: int | None = None
+
+
 class SurvivorRead(Value, frozen=True):
     """
     One reading of the ids that a store holds.
@@ -133,6 +153,11 @@ class SurvivorRead(Value, frozen=True):
         error: Why it failed.
 
         source: Who was asked (an endpoint or a node).
+
+        deliveries: Of a queue, those messages that came more than once or out of order; None of a
+            store that has no order.
+
+        consumed: They were taken from the queue as they came, so that one may have come twice.
     """
 
     sent: int
@@ -140,6 +165,8 @@ class SurvivorRead(Value, frozen=True):
     ids: tuple[int, ...] | None = None
     error: str | None = None
     source: str = ""
+    deliveries: tuple[Delivery, ...] | None = None
+    consumed: bool = False
 
 
 # --- what a person asked for --------------------------------------------------------------------------------------
@@ -450,16 +477,25 @@ class Step(Value, frozen=True):
 
 class Guard(Value, frozen=True):
     """
-    What aborts a drill before it hurts: a probe that must stay good, or a longest outage.
+    What aborts a drill before it hurts: a probe that must stay good, a longest outage or drill, or a metric.
 
     Attributes:
         probe: Must stay good.
 
         max_outage: Longest outage of the judged probes before the drill is aborted and undone.
+
+        max_duration: The same of the whole drill, from its first step on.
+
+        metric: A probe whose value may not stay above *above* or below *below* for *lasting* nanoseconds.
     """
 
     probe: str | None = None
     max_outage: int | None = None
+    max_duration: int | None = None
+    metric: str | None = None
+    above: float | None = None
+    below: float | None = None
+    lasting: int = 0
 
 
 class FileDigest(Value, frozen=True):
@@ -481,6 +517,8 @@ class Drill(Value, frozen=True):
             for a random share of it before its first fault, so that repeated ones fall everywhere in it.
 
         values: What `with:` gives for `${…}`.
+
+        expires: The longest that a fault may be in place, nanoseconds; None: what follows from the steps.
 
         endpoints: Names that the lab will give values for.
 
@@ -505,6 +543,7 @@ class Drill(Value, frozen=True):
     parameters: Parameters = Parameters()
     steps: tuple[Step, ...] = ()
     guards: tuple[Guard, ...] = ()
+    expires: int | None = None
     faults: tuple[Fault, ...] = ()
     disaster: str | None = None
     lab: str | None = None
@@ -538,6 +577,8 @@ class Plan(Value, frozen=True):
 
         disaster: The fault whose action is the t0 of data loss; None means the first.
 
+        expires: The longest that a fault may be in place, nanoseconds; None: without end.
+
         digest: SHA-256 of the drill with its references as written, so that a plan shown before
             a lab is up, a run and its repetition have the same; hexadecimal.
     """
@@ -559,6 +600,7 @@ class Plan(Value, frozen=True):
     parameters: Parameters = Parameters()
     steps: tuple[Step, ...] = ()
     guards: tuple[Guard, ...] = ()
+    expires: int | None = None
     faults: tuple[Fault, ...] = ()
     disaster: str | None = None
     lab: str | None = None
@@ -573,6 +615,20 @@ class Plan(Value, frozen=True):
 
 
 # --- what an engine says ------------------------------------------------------------------------------------------
+
+
+class Fence(Value, frozen=True):
+    """
+    A number given out by a lock; whoever holds an older one than the lock's file shows may not act.
+
+    Attributes:
+        path: The lock's file.
+
+        token: The number; grows with every holder.
+    """
+
+    path: str
+    token: int
 
 
 class Undo(Value, frozen=True):
@@ -642,6 +698,7 @@ class Began(Event, frozen=True, tag="began"):
     anchor: Anchor
     tool: dict[str, str] = {}  # drill, python, platform and engine versions
     trigger: str = "manual"
+    fence: Fence | None = None  # under which number of its system's lock
 
 
 class StepBegan(Event, frozen=True, tag="step"):
@@ -659,9 +716,15 @@ class StepEnded(Event, frozen=True, tag="step-ended"):
 
 
 class Prepared(Event, frozen=True, tag="prepared"):
-    """The undo of a fault is known and on disk; nothing is broken yet."""
+    """
+    The undo of a fault is known and on disk; nothing is broken yet.
+
+    Attributes:
+        expires: When the fault must be undone at the latest, whatever the drill is at.
+    """
 
     undo: Undo
+    expires: int | None = None
 
 
 class Intent(Event, frozen=True, tag="intent"):
@@ -893,11 +956,17 @@ class History(msgspec.Struct, frozen=True, dict=True):
     What it is asked for is found once and kept; nobody may change what it gives.
 
     Attributes:
+        events: In journal order; without the samples where *sampled* has them, for there may be millions.
+
         digest: SHA-256 of the journal's last line, hexadecimal.
+
+        sampled: The samples as the journal's reader gathered them; None when they are among the events.
     """
 
     events: tuple[AnyEvent, ...]
     digest: str = ""
+    # Any, for msgspec would look its name up here, and its module hangs on this one.
+    sampled: Any = None
 
     @property
     def began(self) -> Began:
@@ -909,18 +978,31 @@ class History(msgspec.Struct, frozen=True, dict=True):
     def ended(self) -> Ended | None:
         return next((event for event in reversed(self.events) if isinstance(event, Ended)), None)
 
+    @cached_property
+    def latest(self) -> int:
+        """The last instant of the journal."""
+        last = max(event.at for event in self.events)
+        sampled = self._samples.latest
+        return last if sampled is None else max(last, sampled)
+
+    @property
+    def lines(self) -> int:
+        """How many events the journal holds."""
+        return len(self.events) + (0 if self.sampled is None else self.sampled.batches)
+
     @property
     def plan(self) -> Plan:
         return self.began.plan
 
-    def samples(self, probe: str) -> list[Sample]:
+    def samples(self, probe: str) -> Columns:
         """Every sample of one probe, sorted by the instant it was planned for."""
-        return self._samples.get(probe, [])
+        from drill import columns
+
+        return self._samples.streams.get(probe) or columns.of(())
 
     def of(self, *kinds: type[Event]) -> list[Any]:
-        """Every event of these kinds, in journal order."""
-        among = self.events if any(issubclass(Samples, kind) for kind in kinds) else self._few
-        return [event for event in among if isinstance(event, kinds)]
+        """Every event of these kinds, in journal order; samples are asked for with `samples`."""
+        return [event for event in self._few if isinstance(event, kinds)]
 
     def once(self, compute: Callable[[History], T]) -> T:
         """What a pure function of this history gives, computed the first time it is asked for."""
@@ -934,14 +1016,18 @@ class History(msgspec.Struct, frozen=True, dict=True):
         return {}
 
     @cached_property
-    def _samples(self) -> dict[str, list[Sample]]:
-        found: dict[str, list[Sample]] = {}
+    def _samples(self) -> Sampled:
+        if self.sampled is not None:
+            given: Sampled = self.sampled
+            return given
+        # With numpy, which not everybody who handles a value needs.
+        from drill import columns
+
+        gathered = columns.Sampling()
         for event in self.events:
             if isinstance(event, Samples):
-                found.setdefault(event.probe, []).extend(event.samples)
-        for samples in found.values():
-            samples.sort(key=attrgetter("planned"))
-        return found
+                gathered.add(event.at, event.probe, event.samples)
+        return gathered.sampled()
 
     @cached_property
     def _few(self) -> list[AnyEvent]:
@@ -1140,6 +1226,13 @@ class Ledger(Value, frozen=True):
             undoing the fault lost them.
 
         failback_rpo: For those, loss end less recovery point; None when nothing was undone.
+
+        reordered: Acknowledged ids that a queue handed out after one that was sent only once they were
+            acknowledged; None of a store without order.
+
+        redelivered: Ids that came more than once to a consumer; None when nobody consumed.
+
+        redelivery: The longest time from the first to the last coming of one of them, nanoseconds.
     """
 
     probe: str
@@ -1170,6 +1263,9 @@ class Ledger(Value, frozen=True):
     newest_lost: int | None = None
     failback_lost: tuple[int, ...] = ()
     failback_rpo: Bounds | None = None
+    reordered: tuple[int, ...] | None = None
+    redelivered: tuple[int, ...] | None = None
+    redelivery: int | None = None
 
 
 class Overlap(Value, frozen=True):

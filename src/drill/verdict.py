@@ -399,7 +399,7 @@ class _Case:
                 f"never recovered by itself: {slow.probe} came back only after the undo, and the last failed sample "
                 f"before that was sent {wording.duration(max(0, began - last))} before the undo began",
             )
-        end = self.history.ended.at if self.history.ended else max(event.at for event in self.history.events)
+        end = self.history.ended.at if self.history.ended else self.history.latest
         return Cause(
             Reason.NEVER_RECOVERED,
             f"never recovered: the last failed sample of {slow.probe} was sent "

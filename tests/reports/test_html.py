@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from drill import wording
@@ -185,7 +186,7 @@ def test_a_picture_never_hides_trouble() -> None:
         assert sum(len(stretches) for stretches in drawn.values()) < 2 * series.COLUMNS
         for sample in samples:
             if sample.outcome is not Outcome.OK:
-                at = on.at(series.moment(sample))
+                at = on.at(sample.planned if sample.sent is None else sample.sent)
                 assert any(
                     stretch.first <= at + 1e-9 and at <= stretch.last + 1e-9 for stretch in drawn[sample.outcome.value]
                 )
@@ -297,8 +298,8 @@ def test_every_lost_write_that_is_drawn_alone_keeps_its_edges() -> None:
 
 def test_segments_cover_every_write() -> None:
     """However often fates alternate, each write lies inside a segment of its own fate."""
-    fates = ["survived", "lost", "absent"]
-    found = [series.Write(n, 1000 + n, n * 0.02, fates[n % 3]) for n in range(9000)]
+    numbers = np.arange(9000)
+    found = series.Writes(1000 + numbers, numbers * 0.02, (numbers % 3).astype(np.uint8))
 
     drawn = series.segments(found)
 

@@ -60,7 +60,7 @@ def compose(
         plan=_plan(history),
         parameters=_parameters(history, measured),
         clock=_clock(history, measured),
-        journal={"events": len(history.events), "last_line_sha256": history.digest or None},
+        journal={"events": history.lines, "last_line_sha256": history.digest or None},
         objectives=[objective_record(judged) for judged in judgement.judged],
         split_brain=split_brain_record(history, measured),
         measured=measured_record(history, measured, since),
@@ -161,4 +161,9 @@ def _clock(history: History, measured: Measured) -> dict[str, Any]:
 def _guard(guard: Guard) -> str:
     if guard.probe:
         return f"{guard.probe} stays good"
+    if guard.metric:
+        limit = f"above {guard.above:g}" if guard.above is not None else f"below {guard.below:g}"
+        return f"{guard.metric} not {limit}" + (f" for {wording.duration(guard.lasting)}" if guard.lasting else "")
+    if guard.max_duration is not None:
+        return f"no drill longer than {wording.duration(guard.max_duration)}"
     return f"no outage longer than {wording.duration(guard.max_outage or 0)}"

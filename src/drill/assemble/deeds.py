@@ -57,7 +57,7 @@ def _injected_at(history: History, fault: str) -> Window | None:
         return None
     returned = next((event.at for event in history.of(Done) if event.fault == fault and event.n == intent.n), None)
     # An activity that never returned may have had its effect as late as the journal goes.
-    return Window(intent.at, returned if returned is not None else history.events[-1].at)
+    return Window(intent.at, returned if returned is not None else history.latest)
 
 
 def activities(history: History, since: Since) -> list[ActivityRecord]:

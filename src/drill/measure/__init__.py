@@ -19,6 +19,7 @@ from drill.measure.bounds import (
     total,
     vantage,
 )
+from drill.measure.deliveries import delivered
 from drill.measure.faults import (
     effect,
     fault_windows,
@@ -37,6 +38,7 @@ from drill.measure.promises import alarms, answers, detected, least, moves
 from drill.measure.service import measure_probe, rto_from
 from drill.measure.streams import estimates
 from drill.measure.traffic import measure_load
+from drill.measure.writes import written
 from drill.model import (
     SECOND,
     Bounds,
@@ -146,7 +148,7 @@ def _measure(history: History) -> Measured:
         failback_lost=total(_failback_lost(each) for each in decisive),
         unprotected=unprotected(promoted, redundancy, t0) if t0 else None,
         work_recovery=work_recovery([each for each in told if each.name != "verified" or each.source in plan.judged]),
-        on_secondary=on_secondary(promoted, t0, max(event.at for event in history.events)) if t0 else None,
+        on_secondary=on_secondary(promoted, t0, history.latest) if t0 else None,
         cold_cache=combine(caches),
         amplification=max(amplified, default=None),
         split_brain=combine(each.length for each in rivals if set(each.probes) & set(plan.judged)),
@@ -217,10 +219,10 @@ def _reads(history: History, name: str, t0: Window | None, judged: Sequence[Prob
 def _ledger(history: History, name: str, t0: Window | None, reads: list[SurvivorRead], undo: Undone | None) -> Ledger:
     plan = history.plan
     samples = history.samples(name)
-    writes = writes_of(samples)
+    writes = written(history, name)
     planned = [event for event in history.of(WritesPlanned) if event.probe == name]
     if t0 is None:
-        return ledger(name, writes, reads, None, planned=planned)
+        return delivered(ledger(name, writes, reads, None, planned=planned), writes, reads)
     targets = [
         objective.target
         for objective in plan.objectives
@@ -234,4 +236,4 @@ def _ledger(history: History, name: str, t0: Window | None, reads: list[Survivor
         max(targets, default=0),
         later_actions(history, t0),
     )
-    return ledger(name, writes, reads, t0, planned=planned, exposed=exposed, undo=undo)
+    return delivered(ledger(name, writes, reads, t0, planned=planned, exposed=exposed, undo=undo), writes, reads)

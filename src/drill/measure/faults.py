@@ -33,7 +33,7 @@ def fault_windows(history: History) -> dict[str, Window]:
     afterwards, or by nothing before the run's last event. A fault without any
     breaking action is there from its preparation to what its engine said of it.
     """
-    end = max(event.at for event in history.events)
+    end = history.latest
     prepared = {event.undo.fault: event.at for event in history.of(Prepared)}
     said: dict[str, int] = {}
     for event in history.of(Injected, InjectFailed):
@@ -54,7 +54,7 @@ def fault_windows(history: History) -> dict[str, Window]:
 
 def last_action(history: History) -> int | None:
     """When the last breaking action was confirmed, or the run's last event when it never was; None without any."""
-    end = max(event.at for event in history.events)
+    end = history.latest
     done = {(event.fault, event.n): event.at for event in history.of(Done)}
     said = {event.fault: event.at for event in history.of(Injected, InjectFailed)}
     confirmed = [

@@ -10,9 +10,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 
-from drill.model import SECOND, Bounds, Incident, Outcome, Parameters, Sample, Window
+import numpy as np
+
+from drill import columns
+from drill.model import SECOND, Bounds, Incident, Parameters, Sample, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +70,21 @@ class Series:
     """
 
     def __init__(self, samples: Iterable[Sample], rule: Rule, until: int | None = None) -> None:
-        decided = sorted(
-            (sample.sent, sample.sent if sample.ended is None else sample.ended, sample.outcome is Outcome.FAILED)
-            for sample in samples
-            if sample.sent is not None
-            and sample.outcome is not Outcome.UNKNOWN
-            and (until is None or (sample.sent if sample.ended is None else sample.ended) < until)
-        )
+        seen = columns.of(samples)
+        ended = np.where(seen.ended == columns.NEVER, seen.sent, seen.ended)
+        decided = seen.was_sent & (seen.outcome != columns.UNKNOWN)
+        if until is not None:
+            decided &= ended < until
+        sent, ended, bad = seen.sent[decided], ended[decided], seen.outcome[decided] == columns.FAILED
+        if not np.all(sent[1:] > sent[:-1]):
+            order = np.lexsort((bad, ended, sent))
+            sent, ended, bad = sent[order], ended[order], bad[order]
         self.rule = rule
-        self.sent = [sent for sent, _, _ in decided]
-        self.ended = [ended for _, ended, _ in decided]
-        self.bad = [bad for _, _, bad in decided]
-        self.failed = [i for i, bad in enumerate(self.bad) if bad]
-        self.ok = [i for i, bad in enumerate(self.bad) if not bad]
-        self._failed_before = [0, *accumulate(self.bad)]
-        self._wide_before = [0, *accumulate(after - before > rule.widest for before, after in pairwise(self.sent))]
+        # Seen through memoryviews, single numbers are Python's own: they never overflow, and bisect is quick on them.
+        self.sent, self.ended, self.bad = sent.data, ended.data, bad.data
+        self.failed, self.ok = np.flatnonzero(bad).data, np.flatnonzero(~bad).data
+        self._failed_before = _counts(bad)
+        self._wide_before = _counts(np.diff(sent) > rule.widest)
 
     def failed_in(self, start: int, stop: int) -> int:
         """Failed samples among the indexes from *start* to before *stop*."""
@@ -134,7 +136,8 @@ class Series:
         stop = 0 if t0 is None else bisect_left(self.sent, t0.lower)
         if t0 is None or stop == 0 or t0.lower == self.sent[0]:
             return 0.0
-        return (stop - self.failed_in(0, stop)) / (t0.lower - self.sent[0])
+        rate: float = (stop - self.failed_in(0, stop)) / (t0.lower - self.sent[0])
+        return rate
 
     def incidents(self, t0: Window | None) -> tuple[Incident, ...]:
         """Every outage from the fault on, in order."""
@@ -196,6 +199,11 @@ class Series:
             runs += 1
             first = last + 1
         return Bounds(lower, None if open_ended else upper), runs - 1, error_time
+
+
+def _counts(marks: columns.Mask) -> memoryview[int]:
+    """How many are marked before each place, and before the end."""
+    return np.concatenate((np.zeros(1, np.int64), np.cumsum(marks, dtype=np.int64))).data
 
 
 def recovery_time(t0: Window | None, last_failed: int, recovered: int | None) -> Bounds:

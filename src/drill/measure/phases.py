@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from drill.measure.bounds import between, combine
 from drill.measure.faults import undos_began
-from drill.measure.ledger import settled_reads, writes_of
+from drill.measure.ledger import settled_reads
 from drill.measure.service import rto_from
 from drill.measure.streams import promotions, routes
+from drill.measure.writes import written
 from drill.model import (
     Bounds,
     History,
@@ -120,7 +121,7 @@ def _verified(history: History, reads: dict[str, list[SurvivorRead]]) -> list[Ph
     """The first time that two readings of a store agreed once service was back."""
     found = []
     for probe, each in reads.items():
-        settled = settled_reads(each, writes_of(history.samples(probe)))
+        settled = settled_reads(each, written(history, probe))
         if settled:
             first = settled[0].read
             found.append(Phase(name="verified", window=Window(first.sent, first.ended), source=probe))

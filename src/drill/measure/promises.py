@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
 
 import msgspec
+import numpy as np
 
+from drill import columns
 from drill.measure.bounds import between, vantage
 from drill.model import (
     Bounds,
@@ -21,6 +22,7 @@ from drill.model import (
 )
 
 MILLION = 1_000_000
+_ENDLESS = (1 << 63) - 1  # later than any instant
 
 # In thousandths, because 0.99 * 100 is not 99 in binary.
 QUANTILES = {Measure.LATENCY_P50: 500, Measure.LATENCY_P95: 950, Measure.LATENCY_P99: 990}
@@ -38,8 +40,8 @@ def availability(samples: Sequence[Sample]) -> Bounds | None:
     """Good share of all samples of a run, ppm; unknown ones may have been either. None when there are none."""
     if not samples:
         return None
-    ok = sum(sample.outcome is Outcome.OK for sample in samples)
-    unknown = sum(sample.outcome is Outcome.UNKNOWN for sample in samples)
+    seen = columns.of(samples)
+    ok, unknown = (int(np.count_nonzero(seen.are(each))) for each in (columns.OK, columns.UNKNOWN))
     return Bounds(ok * MILLION // len(samples), -(-(ok + unknown) * MILLION // len(samples)))
 
 
@@ -58,32 +60,27 @@ def latency(
     """
     if since is None:
         return {}, 0
-    end = inf if until is None else until - deadline
-    lowers: list[float] = []
-    uppers: list[float] = []
-    decided = 0
-    for sample in samples:
-        if not since <= (sample.planned if sample.sent is None else sample.sent) < end:
-            continue
-        if sample.outcome is Outcome.OK and sample.sent is not None and sample.ended is not None:
-            lowers.append(sample.ended - sample.sent)
-            uppers.append(sample.ended - min(sample.planned, sample.sent))
-        else:
-            lowers.append(deadline if sample.outcome is Outcome.FAILED else 0)
-            uppers.append(inf)
-        decided += sample.outcome is not Outcome.UNKNOWN
-    if not lowers:
+    seen = columns.of(samples)
+    counted = seen.moments >= since
+    if until is not None:
+        counted &= seen.moments < until - deadline
+    seen = seen.where(counted)
+    if not seen:
         return {}, 0
+    answered = seen.are(columns.OK) & seen.was_sent & (seen.ended != columns.NEVER)
+    lowers = np.where(answered, seen.ended - seen.sent, np.where(seen.are(columns.FAILED), deadline, 0))
+    uppers = np.where(answered, seen.ended - np.minimum(seen.planned, seen.sent), _ENDLESS)
     lowers.sort()
     uppers.sort()
+    decided = int(np.count_nonzero(~seen.are(columns.UNKNOWN)))
     return {measure.value: _quantile(lowers, uppers, share) for measure, share in QUANTILES.items()}, decided
 
 
-def _quantile(lowers: Sequence[float], uppers: Sequence[float], share: int) -> Bounds:
+def _quantile(lowers: columns.Instants, uppers: columns.Instants, share: int) -> Bounds:
     """Nearest rank: the smallest value that *share* thousandths of them do not exceed."""
     rank = max(1, -(-len(lowers) * share // 1000)) - 1
-    upper = uppers[rank]
-    return Bounds(int(lowers[rank]), None if upper == inf else int(upper))
+    upper = int(uppers[rank])
+    return Bounds(int(lowers[rank]), None if upper == _ENDLESS else upper)
 
 
 def least(bounds: Sequence[Bounds | None]) -> Bounds | None:
@@ -175,8 +172,9 @@ def moves(history: History, t0: Window | None, phases: Sequence[Phase]) -> Bound
 
 def _watched(samples: Sequence[Sample], t0: Window) -> bool:
     """Whether a probe was answered before the fault and after it."""
-    good = [sample.sent for sample in samples if sample.outcome is Outcome.OK and sample.sent is not None]
-    return bool(good) and min(good) < t0.lower and max(good) > t0.upper
+    seen = columns.of(samples)
+    good = seen.sent[seen.are(columns.OK) & seen.was_sent]
+    return good.size > 0 and bool(good.min() < t0.lower and good.max() > t0.upper)
 
 
 def answers(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import pairwise
 
+import numpy as np
+
+from drill import columns
 from drill.measure.bounds import between
 from drill.measure.incidents import Rule, Series, resolve
-from drill.model import Bounds, Incident, Outcome, Parameters, ProbeMeasure, Sample, Window
+from drill.model import Bounds, Incident, Parameters, ProbeMeasure, Sample, Window
 
 MILLION = 1_000_000
 
@@ -36,12 +38,13 @@ def measure_probe(
     [0, G] by convention, G the widest gap between good samples: shorter ones hide.
     """
     rule = resolve(parameters, period)
+    samples = columns.of(samples)
     whole = Series(samples, rule)
     cut = _cut(samples, rule, t0, undone)
     series = whole if cut is None else Series(samples, rule, cut)
     found = series.incidents(t0)
     away = bool(found) and found[-1].recovered is None
-    end = max((sample.planned if sample.sent is None else sample.sent for sample in samples), default=0)
+    end = int(samples.moments.max()) if samples else 0
     hidden = None if found else longest_unseen(series, t0, end if cut is None else cut)
     unseen = Bounds(0, hidden)
     failback, failback_rto = (None, None) if cut is None or away else _failback(whole, cut, end)
@@ -81,14 +84,14 @@ def longest_unseen(series: Series, t0: Window | None, end: int) -> int | None:
 
     None when no good sample was sent before the fault, or none since.
     """
-    good = [series.sent[i] for i in series.ok]
+    good = np.asarray(series.sent)[np.asarray(series.ok)]
     before = bisect_left(good, t0.lower) if t0 is not None else 1
     if before == 0 or before >= len(good):
         return None
-    return max(after - sent for sent, after in pairwise([*good[before - 1 :], max(end, good[-1])]))
+    return int(np.diff(good[before - 1 :], append=max(end, good[-1])).max())
 
 
-def _cut(samples: Sequence[Sample], rule: Rule, t0: Window | None, undone: Sequence[int]) -> int | None:
+def _cut(samples: columns.Columns, rule: Rule, t0: Window | None, undone: Sequence[int]) -> int | None:
     """The undo that ends the measuring of recovery: the first to find service away, else the last."""
     for began in undone[:-1]:
         found = Series(samples, rule, began).incidents(t0)
@@ -128,16 +131,14 @@ def _bad_time(found: Sequence[Incident]) -> Bounds | None:
     )
 
 
-def _error_ratio(samples: Sequence[Sample], t0: Window, until: int | None) -> Bounds | None:
+def _error_ratio(samples: columns.Columns, t0: Window, until: int | None) -> Bounds | None:
     """Failed share of the samples due from the fault on, parts per million; None when there are none."""
-    failed = unknown = count = 0
-    for sample in samples:
-        due = sample.planned if sample.sent is None else sample.sent
-        if due < t0.lower or (until is not None and (due if sample.ended is None else sample.ended) >= until):
-            continue
-        count += 1
-        failed += sample.outcome is Outcome.FAILED
-        unknown += sample.outcome is Outcome.UNKNOWN
+    due = samples.moments
+    since = due >= t0.lower
+    if until is not None:
+        since &= np.where(samples.ended == columns.NEVER, due, samples.ended) < until
+    failed, unknown = (int(np.count_nonzero(since & samples.are(each))) for each in (columns.FAILED, columns.UNKNOWN))
+    count = int(np.count_nonzero(since))
     if not count:
         return None
     return Bounds(failed * MILLION // count, -(-(failed + unknown) * MILLION // count))
@@ -161,8 +162,8 @@ def _healthy_before(whole: Series, t0: Window | None) -> bool:
     """Some good sample and no failed one ended before the fault."""
     if t0 is None:
         return not whole.failed
-    before = [bad for ended, bad in zip(whole.ended, whole.bad, strict=True) if ended < t0.lower]
-    return bool(before) and not any(before)
+    before = np.asarray(whole.bad)[np.asarray(whole.ended) < t0.lower]
+    return before.size > 0 and not before.any()
 
 
 def _first_good(series: Series, found: Sequence[Incident]) -> int | None:

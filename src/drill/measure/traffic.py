@@ -102,7 +102,7 @@ def _stretches(
     history: History, began: int, t0: Window | None, judged: Sequence[ProbeMeasure], undo: int | None
 ) -> Iterator[tuple[str, int, int]]:
     """Name, begin and end of each stretch, shrunk to whole seconds; those of no second left out."""
-    end = max(event.at for event in history.events)
+    end = history.latest
     stops = [event.at for event in history.of(LoadEnded) if not event.error]
     end = min([end, *stops])
     found = [("before", began, end if t0 is None else t0.lower)]

@@ -11,15 +11,21 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
+from dataclasses import dataclass
 from itertools import islice
 from operator import eq, le
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from drill.model import Fate, Sample
+from drill import columns
+from drill.columns import Instants
+from drill.model import Fate, History, Sample
 
 _FATES = (Fate.REFUSED, Fate.UNKNOWN, Fate.ACKNOWLEDGED)  # a later one outweighs an earlier one
 _RANK = {fate: n for n, fate in enumerate(_FATES)}
+_RANKS = np.array([_RANK[fate or Fate.UNKNOWN] for fate in columns.FATES], np.uint8)
 
 
 class Write(msgspec.Struct, frozen=True, gc=False):
@@ -64,6 +70,26 @@ class Writes(Mapping[int, Write]):
                 # A server that says another name each time: rare enough to pay for.
                 self._servers = array("L", self._servers)
         self._servers.append(number)
+
+    @classmethod
+    def beside(
+        cls,
+        ids: Instants,
+        ranks: NDArray[np.uint8],
+        sent: Instants,
+        ended: Instants,
+        servers: NDArray[np.int32],
+        names: Sequence[str | None],
+    ) -> Writes:
+        """Columns that stand beside each other, their ids increasing."""
+        found = cls()
+        for column, numbers in ((found._ids, ids), (found._sent, sent), (found._ended, ended)):
+            column.frombytes(numbers.tobytes())
+        found._fates += ranks.tobytes()
+        found._names = list(names)
+        wide = len(names) > 1 << 16
+        found._servers = array("L" if wide else "H", servers.astype(np.uint64 if wide else np.uint16).tobytes())
+        return found
 
     def _at(self, n: int) -> Write:
         return Write(self._ids[n], _FATES[self._fates[n]], self._sent[n], self._ended[n], self._names[self._servers[n]])
@@ -181,23 +207,28 @@ def writes_of(samples: Iterable[Sample]) -> Writes:
     One whose fate is not told is unknown. Should one id have been sent twice,
     one acknowledgement is enough, and one unknown end outweighs a refusal.
     """
-    found = Writes()
-    again: dict[int, Write] = {}
-    newest = None
-    for sample in samples:
-        id, sent = sample.id, sample.sent
-        if id is None or sent is None:
-            continue
-        rank = _RANK[sample.fate or Fate.UNKNOWN]
-        ended = sent if sample.ended is None else sample.ended
-        if newest is None or id > newest:
-            found._add(id, rank, sent, ended, sample.served_by)
-            newest = id
-            continue
-        # Not in order: rare, and then few.
-        other = again.get(id) or found.get(id)
-        if other is None or _RANK[other.fate] < rank:
-            again[id] = Write(id, _FATES[rank], sent, ended, sample.served_by)
-    if not again:
-        return found
-    return Writes(merged for _, merged in sorted({**dict(found.items()), **again}.items()))
+    seen = columns.of(samples)
+    seen = seen.where((seen.id != columns.NEVER) & seen.was_sent)
+    rank = _RANKS[seen.fate]
+    # Of those with one id, the best fate first, and of equal ones the earlier.
+    order = np.lexsort((-rank.astype(np.int64), seen.id))
+    first = np.append(True, np.diff(seen.id[order]) > 0)[: len(seen)]
+    order = order[first]
+    seen, rank = seen.where(order), rank[order]
+    ended = np.where(seen.ended == columns.NEVER, seen.sent, seen.ended)
+    return Writes.beside(seen.id, rank, seen.sent, ended, seen.served_by, seen.words)
+
+
+@dataclass(frozen=True, slots=True)
+class _WritesOf:
+    """What is asked of a history: equal for equal probes, so that it is found once."""
+
+    probe: str
+
+    def __call__(self, history: History) -> Writes:
+        return writes_of(history.samples(self.probe))
+
+
+def written(history: History, probe: str) -> Writes:
+    """The writes of one probe of a run."""
+    return history.once(_WritesOf(probe))

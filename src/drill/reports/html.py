@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -316,15 +317,14 @@ def _ledger(
     record: Record, history: History, number: int, ledger: Ledger, disaster_at: Window | None, on: series.Axis
 ) -> LedgerFigures:
     found = series.writes(history, ledger, on)
-    fates: dict[str, int] = {}
-    for write in found:
-        fates[write.fate] = fates.get(write.fate, 0) + 1
+    fates = found.fates()
     said = ", ".join(f"{count} {fate}" for fate, count in sorted(fates.items()))
     whole = near = None
     if found:
         spec = charts.ledger(series.segments(found), on)
         whole = _drawn(spec, name=f"ledger-{number}", label=f"Every write of {ledger.probe}: {said}")
-    lost = [write for write in found if write.fate == "lost"]
+    places = np.flatnonzero(found.fate == series.WRITE_FATES.index("lost")).tolist()
+    lost = [found[n] for n in places[:: max(len(places) - 1, 1)]]
     # A loss ends with the newest lost write or with the disaster, whichever is later.
     disaster = on.at(disaster_at.upper) if disaster_at else 0.0
     loss = (lost[0].at, max(lost[-1].at, disaster)) if lost else None
@@ -342,7 +342,7 @@ def _ledger(
         whole=whole,
         near=near,
         fates=fates,
-        lost=[(write.id, wording.moment(wording.nanoseconds(write.at))) for write in lost[:: max(len(lost) - 1, 1)]],
+        lost=[(write.id, wording.moment(wording.nanoseconds(write.at))) for write in lost],
     )
 
 

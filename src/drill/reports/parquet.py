@@ -10,9 +10,14 @@ journal; the file's metadata has the anchor that ties them to wall time.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
-from drill.model import History, Sample
+import numpy as np
+from numpy.typing import NDArray
+
+from drill.columns import FATES, NEVER, OUTCOMES, Columns, Mask
+from drill.model import History
 from drill.record import Record
 
 
@@ -43,7 +48,7 @@ class ParquetFormat:
             for probe in history.plan.probes:
                 samples = history.samples(probe.name)
                 if samples:
-                    writer.write_table(pyarrow.table(_columns(probe.name, samples), schema=schema))
+                    writer.write_table(pyarrow.table(_columns(pyarrow, probe.name, samples), schema=schema))
         return out.getvalue()
 
 
@@ -65,16 +70,27 @@ def _schema(pyarrow: Any) -> Any:
     )
 
 
-def _columns(probe: str, samples: list[Sample]) -> dict[str, list[Any]]:
+def _columns(pyarrow: Any, probe: str, samples: Columns) -> dict[str, Any]:
+    def numbers(column: NDArray[Any], missing: Mask) -> Any:
+        return pyarrow.array(column, mask=missing)
+
+    def words(column: NDArray[Any], known: Sequence[str | None]) -> Any:
+        used, places = np.unique(column, return_inverse=True)
+        said = [known[number] for number in used.tolist()]
+        missing = np.array([word is None for word in said], dtype=np.bool_)[places]
+        # A dictionary may hold no null; a masked place never looks into it.
+        dictionary = ["" if word is None else word for word in said]
+        return pyarrow.DictionaryArray.from_arrays(pyarrow.array(places.astype(np.int32), mask=missing), dictionary)
+
     return {
-        "probe": [probe] * len(samples),
-        "planned": [each.planned for each in samples],
-        "sent": [each.sent for each in samples],
-        "ended": [each.ended for each in samples],
-        "outcome": [each.outcome.value for each in samples],
-        "detail": [each.detail for each in samples],
-        "served_by": [each.served_by for each in samples],
-        "id": [each.id for each in samples],
-        "fate": [None if each.fate is None else each.fate.value for each in samples],
-        "value": [each.value for each in samples],
+        "probe": words(np.zeros(len(samples), np.int32), [probe]),
+        "planned": pyarrow.array(samples.planned),
+        "sent": numbers(samples.sent, samples.sent == NEVER),
+        "ended": numbers(samples.ended, samples.ended == NEVER),
+        "outcome": words(samples.outcome, [each.value for each in OUTCOMES]),
+        "detail": words(samples.detail, samples.words),
+        "served_by": words(samples.served_by, samples.words),
+        "id": numbers(samples.id, samples.id == NEVER),
+        "fate": words(samples.fate, [None if each is None else each.value for each in FATES]),
+        "value": numbers(samples.value, np.isnan(samples.value)),
     }

@@ -9,12 +9,18 @@ a stretch that is drawn.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from drill.assemble.units import percentile
+from drill.columns import FAILED, FATES, NEVER, OK, UNKNOWN, Columns, Instants, Mask
 from drill.measure.traffic import wanted
-from drill.model import MILLISECOND, SECOND, Fate, History, Ledger, LoadBegan, Measured, Outcome, Probe, Sample, Traffic
+from drill.model import MILLISECOND, SECOND, Fate, History, Ledger, LoadBegan, Measured, Probe, Traffic
 from drill.record import Record
 
 # Stretches are drawn in half pixels of a plot some 820 pixels wide.
@@ -23,6 +29,7 @@ BINS = 205
 # More shapes than this and a plot of writes draws segments instead.
 MOST_POINTS = 600
 MOST_SEGMENTS = 800
+WRITE_FATES = ("survived", "lost", "absent", "recovered", "refused", "unread")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,7 @@ class Rate:
 @dataclass(frozen=True, slots=True)
 class Write:
     """
-    One attempted write and the set it belongs to: survived, lost, absent, recovered, refused or unread.
+    One attempted write and the set it belongs to, one of WRITE_FATES.
 
     Attributes:
         number: Its place among the writes of the run, from 1; ids may be long.
@@ -125,7 +132,7 @@ def traffic(history: History, on: Axis) -> list[Rate]:
 
 def axis(record: Record, history: History, measured: Measured) -> Axis:
     start = history.began.anchor.monotonic
-    end = history.ended.anchor.monotonic if history.ended else max(event.at for event in history.events)
+    end = history.ended.anchor.monotonic if history.ended else history.latest
     zero, label = start, "seconds since the run began"
     if measured.t0 is not None:
         zero = (measured.t0.lower + measured.t0.upper) // 2
@@ -141,31 +148,29 @@ def axis(record: Record, history: History, measured: Measured) -> Axis:
     return Axis(zero, run_began, max(found.at(end), run_began + 0.001), tuple(faulty), label)
 
 
-def moment(sample: Sample) -> int:
-    """Where a sample counts: when it was sent, or should have been."""
-    return sample.sent if sample.sent is not None else sample.planned
-
-
-def ribbon(samples: Sequence[Sample], probe: Probe, slow_above_s: float | None, on: Axis) -> dict[str, list[Stretch]]:
+def ribbon(samples: Columns, probe: Probe, slow_above_s: float | None, on: Axis) -> dict[str, list[Stretch]]:
     """The stretches in which a probe's samples were ok, slow, failed and unknown; they may overlap by a column."""
     limit = math.inf if slow_above_s is None else slow_above_s * SECOND
-    states = {"ok": _Columns(on), "slow": _Columns(on), "failed": _Columns(on), "unknown": _Columns(on)}
-    ordered = sorted(samples, key=moment)
-    begins = [moment(sample) for sample in ordered]
+    samples = samples.where(np.argsort(samples.moments, kind="stable"))
+    since = samples.moments
     # A sample speaks for the time until the next one; where that is missing, for three periods at most.
-    longest = 3 * probe.every
-    following = [*begins[1:], begins[-1] + probe.every] if begins else []
-    for sample, since, until in zip(ordered, begins, following, strict=True):
-        state = sample.outcome.value
-        until = min(until, since + longest)
-        if sample.outcome is Outcome.OK and sample.ended is not None and sample.ended - sample.planned > limit:
-            states["ok"].mark(since, until)
-            state = "slow"
-        states[state].mark(since, until)
-    return {state: columns.stretches() for state, columns in states.items()}
+    until = np.minimum(np.append(since[1:], since[-1:] + probe.every), since + 3 * probe.every)
+    ok = samples.are(OK)
+    states = {
+        "ok": ok,
+        "slow": ok & (samples.ended != NEVER) & (samples.ended - samples.planned > limit),
+        "failed": samples.are(FAILED),
+        "unknown": samples.are(UNKNOWN),
+    }
+    found = {}
+    for state, held in states.items():
+        pixels = _Pixels(on)
+        pixels.mark(since[held], until[held])
+        found[state] = pixels.stretches()
+    return found
 
 
-class _Columns:
+class _Pixels:
     """Half pixels of a plot: which of them something holds in."""
 
     def __init__(self, on: Axis) -> None:
@@ -174,49 +179,47 @@ class _Columns:
         # In nanoseconds, because there are millions of samples to place.
         self._first = on.zero + on.first * SECOND
         self._each = self._width * SECOND
-        self._marked = bytearray(COLUMNS)
-        self._newest = -1
+        self._begun = np.zeros(COLUMNS + 1, np.int64)  # stretches that begin in each, less those over before it
 
-    def mark(self, since: int, until: int) -> None:
-        """It held from one instant to another; at least one column is marked."""
-        first = int((since - self._first) // self._each)
-        last = max(first, math.ceil((until - self._first) / self._each) - 1)
-        if first == last == self._newest:
-            return
-        self._newest = last
-        first, last = max(first, 0), min(last, COLUMNS - 1)
-        if first <= last:
-            self._marked[first : last + 1] = b"\1" * (last + 1 - first)
+    def mark(self, since: Instants, until: Instants) -> None:
+        """It held from each of these instants to the other; at least one pixel is marked for each."""
+        first = np.floor_divide(since - self._first, self._each).astype(np.int64)
+        last = np.maximum(first, np.ceil((until - self._first) / self._each).astype(np.int64) - 1)
+        first, last = np.maximum(first, 0), np.minimum(last, COLUMNS - 1)
+        seen = first <= last
+        self._begun += np.bincount(first[seen], minlength=COLUMNS + 1)
+        self._begun -= np.bincount(last[seen] + 1, minlength=COLUMNS + 1)
 
     def stretches(self) -> list[Stretch]:
         """What is marked, as seconds."""
+        marked = (np.cumsum(self._begun) > 0).tobytes()
         found = []
         last = 0
-        while (first := self._marked.find(1, last)) >= 0:
-            last = self._marked.find(0, first)
-            last = COLUMNS if last < 0 else last
+        while (first := marked.find(1, last)) >= 0:
+            last = marked.find(0, first)
             found.append(Stretch(self._on.first + first * self._width, self._on.first + last * self._width))
         return found
 
 
-def latency(samples: Sequence[Sample], probe: Probe, on: Axis) -> list[Quantiles]:
+def latency(samples: Columns, probe: Probe, on: Axis) -> list[Quantiles]:
     """How long good answers took over time, from when they were planned for."""
     width = max((on.last - on.first) / BINS, 2 * probe.every / SECOND)
-    bins: dict[int, list[int]] = {}
     first, each = on.zero + on.first * SECOND, width * SECOND
-    for sample in samples:
-        if sample.outcome is Outcome.OK and sample.ended is not None:
-            planned = sample.planned
-            bins.setdefault(int((planned - first) / each), []).append(sample.ended - planned)
+    good = samples.are(OK) & (samples.ended != NEVER)
+    planned, took = samples.planned[good], samples.ended[good] - samples.planned[good]
+    bins = ((planned - first) / each).astype(np.int64)
+    order = np.lexsort((took, bins))
+    bins, took = bins[order], took[order]
+    numbers, begins = np.unique(bins, return_index=True)
     found: list[Quantiles] = []
     segment, previous = 0, None
-    for number in sorted(bins):
+    for number, among in zip(numbers.tolist(), np.split(took, begins[1:]), strict=False):
         if previous is not None and number > previous + 1:
             segment += 1
         previous = number
-        ordered = sorted(bins[number])
+        ordered = among.data
 
-        def at(share: float, ordered: list[int] = ordered) -> float:
+        def at(share: float, ordered: Sequence[int] = ordered) -> float:
             return (percentile(ordered, share) or 0) / MILLISECOND
 
         middle = on.first + (number + 0.5) * width
@@ -226,69 +229,98 @@ def latency(samples: Sequence[Sample], probe: Probe, on: Axis) -> list[Quantiles
 
 def served(history: History, on: Axis) -> dict[str, list[Stretch]]:
     """Who answered the judged probes, and when; empty when no answer tells."""
-    columns: dict[str, _Columns] = {}
+    pixels: dict[str, _Pixels] = {}
     for name in history.plan.judged:
         every = history.plan.probe(name).every
-        for sample in history.samples(name):
-            server = sample.served_by
-            if server is None or sample.outcome is not Outcome.OK:
-                continue
-            if server not in columns:
-                columns[server] = _Columns(on)
-            since = moment(sample)
-            columns[server].mark(since, since + every)
-    return {server: found.stretches() for server, found in sorted(columns.items())}
+        samples = history.samples(name)
+        samples = samples.where(samples.are(OK))
+        for number in np.unique(samples.served_by).tolist():
+            server = samples.words[number]
+            if server is not None:
+                since = samples.moments[samples.served_by == number]
+                pixels.setdefault(server, _Pixels(on)).mark(since, since + every)
+    return {server: found.stretches() for server, found in sorted(pixels.items())}
 
 
-def writes(history: History, ledger: Ledger, on: Axis) -> list[Write]:
+class Writes(Sequence[Write]):
+    """
+    Writes by id, in columns; one is made when it is looked at.
+
+    Attributes:
+        at: When each was sent, in seconds.
+
+        fate: The place in WRITE_FATES.
+    """
+
+    def __init__(self, ids: Instants, at: NDArray[np.float64], fate: NDArray[np.uint8], first: int = 1) -> None:
+        self.ids, self.at, self.fate = ids, at, fate
+        self._first = first
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, place: int) -> Write: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Writes: ...
+
+    def __getitem__(self, place: int | slice) -> Write | Writes:
+        if isinstance(place, slice):
+            start, _, step = place.indices(len(self))
+            assert step == 1
+            return Writes(self.ids[place], self.at[place], self.fate[place], self._first + start)
+        place = range(len(self))[place]
+        return Write(self._first + place, int(self.ids[place]), float(self.at[place]), WRITE_FATES[self.fate[place]])
+
+    def fates(self) -> dict[str, int]:
+        """How many there are of each fate that there is."""
+        numbers, counts = np.unique(self.fate, return_counts=True)
+        return {WRITE_FATES[number]: count for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)}
+
+    def edges(self) -> list[int]:
+        """Where runs of one fate begin, and the end."""
+        return [0, *(np.flatnonzero(np.diff(self.fate)) + 1).tolist(), len(self)] if len(self) else [0]
+
+
+def writes(history: History, ledger: Ledger, on: Axis) -> Writes:
     """Every write that was sent, by id."""
-    lost, absent, recovered = set(ledger.lost), set(ledger.absent), set(ledger.recovered)
-    known = ledger.survivors is not None
+    samples = history.samples(ledger.probe)
+    samples = samples.where((samples.id != NEVER) & samples.was_sent)
+    samples = samples.where(np.argsort(samples.id, kind="stable"))
+    # Should one have been sent twice, the later one counts.
+    samples = samples.where(np.append(np.diff(samples.id) > 0, True)[: len(samples)])
+    refused, unknown = (samples.fate == FATES.index(each) for each in (Fate.REFUSED, Fate.UNKNOWN))
+    survived, lost, absent, recovered, refuse, unread = range(len(WRITE_FATES))
 
-    def fate(sample: Sample) -> str:
-        if not known:
-            return "refused" if sample.fate is Fate.REFUSED else "unread"
-        if sample.id in lost:
-            return "lost"
-        if sample.fate is Fate.UNKNOWN:
-            return "recovered" if sample.id in recovered else "absent" if sample.id in absent else "unread"
-        return "refused" if sample.fate is Fate.REFUSED else "survived"
+    def among(ids: Sequence[int]) -> Mask:
+        return np.isin(samples.id, np.array(ids, np.int64))
 
-    sent = {
-        sample.id: sample
-        for sample in history.samples(ledger.probe)
-        if sample.id is not None and sample.sent is not None
-    }
-    return [Write(n, id, on.at(moment(sent[id])), fate(sent[id])) for n, id in enumerate(sorted(sent), 1)]
+    if ledger.survivors is None:
+        fate = np.where(refused, refuse, unread)
+    else:
+        unsure = np.select([among(ledger.recovered), among(ledger.absent)], [recovered, absent], unread)
+        fate = np.select([among(ledger.lost), unknown, refused], [lost, unsure, refuse], survived)
+    return Writes(samples.id, (samples.sent - on.zero) / SECOND, fate.astype(np.uint8))
 
 
-def segments(found: Sequence[Write]) -> list[Segment]:
+def segments(found: Writes) -> list[Segment]:
     """Writes as runs of one fate; where they alternate too often, as one segment per fate and group of ids."""
-    runs = list(_runs(found, lambda write: write.fate))
-    if len(runs) <= MOST_SEGMENTS:
-        return [Segment(run[0].fate, run[0], run[-1]) for run in runs]
+    edges = found.edges()
+    if len(edges) - 1 <= MOST_SEGMENTS:
+        return [Segment(found[first].fate, found[first], found[stop - 1]) for first, stop in pairwise(edges)]
     size = -(-len(found) // (MOST_SEGMENTS // 4))
     coarse: list[Segment] = []
     for begin in range(0, len(found), size):
         group = found[begin : begin + size]
-        for fate in sorted({write.fate for write in group}):
-            members = [write for write in group if write.fate == fate]
-            coarse.append(Segment(fate, members[0], members[-1]))
+        for number, fate in sorted(enumerate(WRITE_FATES), key=lambda each: each[1]):
+            members = np.flatnonzero(group.fate == number)
+            if members.size:
+                coarse.append(Segment(fate, group[int(members[0])], group[int(members[-1])]))
     return coarse
 
 
-def _runs(found: Sequence[Write], key: Callable[[Write], str]) -> Iterable[list[Write]]:
-    run: list[Write] = []
-    for write in found:
-        if run and key(run[-1]) != key(write):
-            yield run
-            run = []
-        run.append(write)
-    if run:
-        yield run
-
-
-def near(found: Sequence[Write], loss: tuple[float, float], probe: Probe) -> list[Write]:
+def near(found: Writes, loss: tuple[float, float], probe: Probe) -> list[Write]:
     """
     The writes around a loss, few enough to draw one by one.
 
@@ -298,12 +330,18 @@ def near(found: Sequence[Write], loss: tuple[float, float], probe: Probe) -> lis
     """
     begin, end = loss
     room = max((end - begin) * 0.25, 25 * probe.every / SECOND, 0.25 if end > begin else 1.0)
-    close = [write for write in found if begin - room <= write.at <= end + room]
-    if len(close) <= MOST_POINTS:
-        return close
-    step = -(-len(close) // MOST_POINTS)
-    kept: list[Write] = []
-    for run in _runs(close, lambda write: write.fate):
+    close = np.flatnonzero((begin - room <= found.at) & (found.at <= end + room))
+    kept = close.tolist()
+    if len(kept) > MOST_POINTS:
+        step = -(-len(kept) // MOST_POINTS)
+        run_ends = [0, *(np.flatnonzero(np.diff(found.fate[close])) + 1).tolist(), len(kept)]
         # The first and the last of each run stay: the edges are what people look for.
-        kept += [write for n, write in enumerate(run) if n % step == 0 or n == len(run) - 1]
-    return kept if len(kept) <= 2 * MOST_POINTS else kept[:: -(-len(kept) // MOST_POINTS)]
+        kept = [
+            kept[n]
+            for first, stop in pairwise(run_ends)
+            for n in range(first, stop)
+            if (n - first) % step == 0 or n == stop - 1
+        ]
+    if len(kept) > 2 * MOST_POINTS:
+        kept = kept[:: -(-len(kept) // MOST_POINTS)]
+    return [found[n] for n in kept]
