@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from drill.probes.failure import Broken
-from drill.probes.http1 import Client, NotConnected, Reply, tls_context
+from drill.probes.http1 import Client, NotConnected, Reply, tls_for
 from drill.probes.request import Request, Template
 from tests.probes.servers import Request as Asked
 from tests.probes.servers import always, closed_port, http, reset, respond, self_signed, serving
@@ -24,7 +24,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 
 @contextlib.asynccontextmanager
 async def client(*, pooled: bool = False) -> AsyncIterator[Client]:
-    made = Client(pooled=pooled, tls=tls_context(verify=False))
+    made = Client(pooled=pooled, tls=tls_for("https://", verify=False))
     try:
         yield made
     finally:

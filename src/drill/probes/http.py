@@ -142,10 +142,11 @@ class HttpProbe:
         Raises:
             EnvironmentFault: The URL cannot be used.
         """
-        from drill.probes.http1 import Client, NotConnected, tls_context
+        from drill.probes.http1 import Client, NotConnected, tls_for
         from drill.probes.request import Template
 
-        for url in filter(None, (self._request.get("url"), (self._survivors or {}).get("url"))):
+        urls = [url for url in (self._request.get("url"), (self._survivors or {}).get("url")) if url]
+        for url in urls:
             if not _usable(filled(url, id=1, first_id=1, last_id=1)):
                 # Without the URL: it may hold a password.
                 raise EnvironmentFault("an http probe needs a URL such as https://example.org/orders")
@@ -158,7 +159,7 @@ class HttpProbe:
             keep=self._pooled,
         )
         self._not_connected = NotConnected
-        self._client = Client(pooled=self._pooled, tls=tls_context(verify=self._verify))
+        self._client = Client(pooled=self._pooled, tls=tls_for(*urls, verify=self._verify))
 
     async def sample(self, id: int | None) -> Answer:
         assert self._client is not None

@@ -64,8 +64,14 @@ class Reply:
         return _header(self.headers, name.lower().encode())
 
 
-def tls_context(*, verify: bool) -> ssl.SSLContext:
-    """How TLS is spoken; without *verify*, with anybody. It reads the machine's certificates: not for every sample."""
+def tls_for(*urls: str, verify: bool) -> ssl.SSLContext | None:
+    """
+    How TLS is spoken with these, without *verify* with anybody; None when none of them is an https: URL.
+
+    The machine's certificates are read for it, which takes tens of milliseconds: not while samples are taken.
+    """
+    if not any(url.lower().startswith("https:") for url in urls):
+        return None
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     if not verify:
@@ -77,7 +83,8 @@ def tls_context(*, verify: bool) -> ssl.SSLContext:
 class Client:
     """Asks; with *pooled* on connections that it keeps, else on a new one each time."""
 
-    def __init__(self, *, pooled: bool, tls: ssl.SSLContext) -> None:
+    def __init__(self, *, pooled: bool, tls: ssl.SSLContext | None) -> None:
+        """Without *tls* it cannot ask what an https: URL names."""
         self._pooled = pooled
         self._tls = tls
         self._resting: dict[Origin, deque[tuple[float, _Connection]]] = {}
@@ -162,6 +169,7 @@ class Client:
         return opened
 
     async def _secured(self, opened: socket.socket, host: str) -> ssl.SSLSocket:
+        assert self._tls is not None
         secured = self._tls.wrap_socket(opened, server_hostname=host, do_handshake_on_connect=False)
         try:
             while True:

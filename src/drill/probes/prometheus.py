@@ -82,7 +82,7 @@ class PrometheusProbe:
         Raises:
             EnvironmentFault: The URL cannot be used.
         """
-        from drill.probes.http1 import Client, NotConnected, tls_context
+        from drill.probes.http1 import Client, NotConnected, tls_for
 
         try:
             parts = urlsplit(self._url)
@@ -94,7 +94,7 @@ class PrometheusProbe:
             raise EnvironmentFault("a prometheus probe needs a URL such as http://prometheus:9090")
         self._by = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
         self._not_connected = NotConnected
-        self._client = Client(pooled=self._pooled, tls=tls_context(verify=self._verify))
+        self._client = Client(pooled=self._pooled, tls=tls_for(self._url, verify=self._verify))
 
     async def sample(self, id: int | None) -> Answer:
         try:
