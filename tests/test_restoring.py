@@ -211,5 +211,5 @@ def test_one_run_that_cannot_be_restored_does_not_keep_the_others(world: World) 
 
     code, _, err = world.run("restore")
 
-    assert (code, world.frozen()) == (5, False)
+    assert (code, world.frozen()) == (5, False), err
     assert broken.name in err

@@ -28,6 +28,7 @@ from drill.model import (
     Condition,
     Delayed,
     Ended,
+    Fence,
     LoadBegan,
     LoadEnded,
     Mark,
@@ -104,8 +105,13 @@ class Conductor:
         load: Sends | None = None,
         cycle: int | None = None,
         rng: random.Random | None = None,
+        fence: Fence | None = None,
     ) -> None:
-        """Before its first fault the run waits for a random share of *cycle*, nanoseconds."""
+        """
+        Before its first fault the run waits for a random share of *cycle*, nanoseconds.
+
+        Nothing is touched once *fence* is an old number.
+        """
         self.plan = plan
         self._journal = journal
         self._clock = clock
@@ -119,7 +125,10 @@ class Conductor:
         self._stop: asyncio.Future[Stopped] | None = None
         self._began = 0
         self._watch = Watch(plan)
-        self._faults = Faults(journal, clock=clock, engines=engines, scrub=scrub, watch=self._watch)
+        self._fence = fence
+        self._faults = Faults(
+            journal, clock=clock, engines=engines, scrub=scrub, watch=self._watch, lasts=plan.expires, fence=fence
+        )
         self._sampling = Sampling(
             plan,
             journal,
@@ -156,7 +165,15 @@ class Conductor:
         anchor = self._clock.anchor()
         self._began = anchor.monotonic
         await self._journal.commit(
-            Began(at=anchor.monotonic, run_id=run_id, plan=self.plan, anchor=anchor, tool=dict(tool), trigger=trigger)
+            Began(
+                at=anchor.monotonic,
+                run_id=run_id,
+                plan=self.plan,
+                anchor=anchor,
+                tool=dict(tool),
+                trigger=trigger,
+                fence=self._fence,
+            )
         )
         # What was made until now lives as long as the run: keep it out of the collector's pauses.
         gc.collect()
@@ -305,8 +322,11 @@ class Conductor:
     async def _guard(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_NS / SECOND)
+            expired = self._faults.expired(self._clock.now())
+            if expired:
+                self.stop(expired, "expiry")
             for guard in self.plan.guards:
-                why = self._watch.violated(guard, self._clock.now())
+                why = self._watch.violated(guard, self._clock.now(), self._began)
                 if why:
                     self.stop(why, "guard")
 
@@ -320,6 +340,7 @@ class Conductor:
     async def _finish(self) -> None:
         """Undo what is left, read the survivors a last time, stop sampling. Goes on whatever fails."""
         left = bool(self._faults.in_place)
+        self._journal.release_reserve()
         await self._faults.undo_all()
         steps: list[Callable[[], Coroutine[Any, Any, None]]] = []
         if self._watch.fault is not None and left:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 from drill.clock import Clock
 from drill.engines import Engine
-from drill.errors import DrillError, FaultLeftInPlace, Refused
+from drill.errors import DrillError, EnvironmentFault, FaultLeftInPlace, Refused
 from drill.journal import Journal
-from drill.model import Fault, Injected, InjectFailed, Prepared, Undo
+from drill.model import SECOND, Fault, Fence, Injected, InjectFailed, Prepared, Undo
 from drill.restoring import JournalGate, undo_one
 from drill.scrub import Scrubber
 from drill.watch import Watch
@@ -23,9 +25,21 @@ class Faults:
     """
 
     def __init__(
-        self, journal: Journal, *, clock: Clock, engines: Mapping[str, Engine], scrub: Scrubber, watch: Watch
+        self,
+        journal: Journal,
+        *,
+        clock: Clock,
+        engines: Mapping[str, Engine],
+        scrub: Scrubber,
+        watch: Watch,
+        lasts: int | None = None,
+        fence: Fence | None = None,
     ) -> None:
+        """A fault may be in place for *lasts* nanoseconds; nothing is touched under an old *fence*."""
         self.made = False
+        self._lasts = lasts
+        self._fence = fence
+        self._expires: dict[str, int] = {}
         self._journal = journal
         self._clock = clock
         self._engines = engines
@@ -64,9 +78,13 @@ class Faults:
         """
         engine = self._engines[fault.engine]
         undo = await engine.prepare(fault)
-        await self._journal.commit(Prepared(at=self._clock.now(), undo=undo))
+        at = self._clock.now()
+        expires = None if self._lasts is None else at + self._lasts
+        await self._journal.commit(Prepared(at=at, undo=undo, expires=expires))
         self._undos[fault.name] = undo
-        gate = self._gates[fault.name] = JournalGate(fault.name, self._journal, self._clock, self._scrub)
+        if expires is not None:
+            self._expires[fault.name] = expires
+        gate = self._gates[fault.name] = self._gate(fault.name)
         self._watch.fault_begins(self._clock.now())
         try:
             injection = await engine.inject(fault, undo, gate)
@@ -74,11 +92,14 @@ class Faults:
             if not gate.next:
                 del self._undos[fault.name]  # nothing was touched
             raise
-        except DrillError as error:
-            self.made = True
-            self._journal.append(
-                InjectFailed(at=self._clock.now(), fault=fault.name, error=self._scrub.text(str(error)))
-            )
+        except BaseException as error:
+            # A bug or an order to stop as well: once an activity was let go ahead, it may have gone ahead.
+            if gate.next or isinstance(error, DrillError):
+                self.made = True
+                with suppress(EnvironmentFault):
+                    self._journal.append(
+                        InjectFailed(at=self._clock.now(), fault=fault.name, error=self._scrub.text(_why(error)))
+                    )
             raise
         self.made = True
         ended = self._clock.now()
@@ -90,7 +111,8 @@ class Faults:
         undo = self._undos.get(name)
         if undo is None:
             return True
-        gate = self._gates.get(name) or JournalGate(name, self._journal, self._clock, self._scrub)
+        gate = self._gates.get(name) or self._gate(name)
+        self._expires.pop(name, None)
         self._left.pop(name, None)
         left = await undo_one(undo, self._engines[undo.engine], self._journal, self._clock, gate)
         if left is None:
@@ -99,7 +121,23 @@ class Faults:
         self._left[name] = left
         return False
 
+    def expired(self, now: int) -> str | None:
+        """Why the run must end, as one sentence: a fault is in place that should be gone by *now*."""
+        for name, at in self._expires.items():
+            if now >= at and name in self._undos:
+                return f"{name} has expired: it was to be in place for at most {(self._lasts or 0) / SECOND:g} s"
+        return None
+
+    def _gate(self, name: str) -> JournalGate:
+        return JournalGate(name, self._journal, self._clock, self._scrub, fence=self._fence)
+
     async def undo_all(self) -> None:
         """Undo what may be in place, the last one first: a later fault may stand in the way of undoing an earlier."""
         for name in reversed(self.in_place):
             await self.undo(name)
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "the run was stopped before it was wholly carried out"
+    return str(error) if isinstance(error, DrillError) else f"drill itself failed: {error!r}"

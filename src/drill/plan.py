@@ -12,9 +12,12 @@ from drill.model import SECOND, Drill, Load, Plan, StepKind
 from drill.spec import references
 
 
-def make(drill: Drill, endpoints: Mapping[str, str], *, lab_folder: str | None = None) -> Plan:
+def make(drill: Drill, endpoints: Mapping[str, str], *, lab_folder: str | None = None, carrying_out: int = 0) -> Plan:
     """
     Fill in endpoints and `with:` values.
+
+    *carrying_out* is how long the faults themselves may take at most, nanoseconds: a fault whose
+    drill does not say when it expires does once all steps, with these, must be over.
 
     References that *endpoints* has no value for stay as written, so that a plan
     can be shown before a lab is up. `${env:NAME}` always stays.
@@ -41,6 +44,7 @@ def make(drill: Drill, endpoints: Mapping[str, str], *, lab_folder: str | None =
         parameters=drill.parameters,
         steps=drill.steps,
         guards=drill.guards,
+        expires=drill.expires or sum(step.within or 0 for step in drill.steps) + carrying_out + _MARGIN,
         faults=tuple(
             msgspec.structs.replace(
                 fault, arguments=references.fill(fault.arguments, values.get), lab=lab_folder, root=drill.root
@@ -52,6 +56,10 @@ def make(drill: Drill, endpoints: Mapping[str, str], *, lab_folder: str | None =
         files=drill.files,
         digest=digest(drill),
     )
+
+
+# What comes on top of the steps before a fault counts as forgotten: reading survivors back, a slow machine.
+_MARGIN = 300 * SECOND
 
 
 def _load(load: Load, values: Mapping[str, str]) -> Load:
@@ -89,11 +97,14 @@ def longest(plan: Plan) -> int:
     return sum(step.within or 0 for step in plan.steps)
 
 
-def outline(plan: Plan, describe: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def outline(
+    plan: Plan, describe: Mapping[str, Sequence[str]], unsaid: Mapping[str, int] | None = None
+) -> dict[str, Any]:
     """
     What the plan would do, as data for `drill plan`.
 
-    *describe* gives each fault's lines from its engine.
+    *describe* gives each fault's lines from its engine, *unsaid* what an activity of it may take
+    that names no timeout, nanoseconds.
     """
     return {
         "drill": plan.drill,
@@ -111,6 +122,7 @@ def outline(plan: Plan, describe: Mapping[str, Sequence[str]]) -> dict[str, Any]
                 "engine": fault.engine,
                 "file": fault.file,
                 "does": list(describe.get(fault.name, ())),
+                "activity_deadline_s": unsaid[fault.name] / SECOND if unsaid and fault.name in unsaid else None,
             }
             for fault in plan.faults
         ],
@@ -143,6 +155,7 @@ def outline(plan: Plan, describe: Mapping[str, Sequence[str]]) -> dict[str, Any]
             and not any(other.kind is StepKind.RESTORE and other.fault == step.fault for other in plan.steps)
         ],
         "longest_s": longest(plan) / SECOND,
+        "expires_s": None if plan.expires is None else plan.expires / SECOND,
         "files": [{"path": file.path, "sha256": file.sha256} for file in plan.files],
     }
 
@@ -155,4 +168,4 @@ def role(plan: Plan, probe: str) -> str:
         return "redundancy"
     if probe in plan.detection:
         return "detection"
-    return "guard" if any(guard.probe == probe for guard in plan.guards) else "observed"
+    return "guard" if any(probe in (guard.probe, guard.metric) for guard in plan.guards) else "observed"

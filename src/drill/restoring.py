@@ -14,16 +14,19 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from drill import plugins
+from drill import locks, plugins
 from drill.clock import Clock, SystemClock
 from drill.engines import Engine
-from drill.errors import EnvironmentFault, FaultLeftInPlace
+from drill.errors import EnvironmentFault, FaultLeftInPlace, Refused
 from drill.journal import NAME, Journal, is_live, last_event, salvage
+from drill.locks import Lock
 from drill.model import (
     AnyEvent,
+    Began,
     Completion,
     Done,
     Ended,
+    Fence,
     History,
     Injected,
     InjectFailed,
@@ -51,9 +54,22 @@ class JournalGate:
 
     Undoing goes on without a journal when that can no longer be written: a disk
     that is full must not keep a fault in place.
+
+    Attributes:
+        fence: The number under which whoever asks acts; nothing is touched under an old one.
     """
 
-    def __init__(self, fault: str, journal: Log, clock: Clock, scrub: Scrubber, first: int = 0) -> None:
+    def __init__(
+        self,
+        fault: str,
+        journal: Log,
+        clock: Clock,
+        scrub: Scrubber,
+        *,
+        first: int = 0,
+        fence: Fence | None = None,
+    ) -> None:
+        self.fence = fence
         self._fault = fault
         self._journal = journal
         self._clock = clock
@@ -62,6 +78,7 @@ class JournalGate:
         self.next = first
 
     async def ask(self, activity: str, *, breaks: bool, undoing: bool = False) -> int:
+        locks.check(self.fence, undoing=undoing)
         n, self.next = self.next, self.next + 1
         if undoing:
             self._undoing.add(n)
@@ -109,34 +126,33 @@ async def undo_one(
 
 def unfinished(reports: Path) -> list[Path]:
     """Folders of dead runs that may have left a fault, or whose journal is too damaged to tell; oldest first."""
-    return [
-        folder
-        for folder in (sorted(reports.iterdir()) if reports.is_dir() else [])
-        if (folder / NAME).is_file() and not is_live(folder) and _may_have_left_a_fault(folder)
-    ]
+    return [folder for folder in (sorted(reports.iterdir()) if reports.is_dir() else []) if left_something(folder)]
 
 
-def _may_have_left_a_fault(folder: Path) -> bool:
+def left_something(folder: Path) -> bool:
+    """Whether the run in *folder* is over and may have left a fault."""
+    if not (folder / NAME).is_file() or is_live(folder):
+        return False
     last = last_event(folder)
     if isinstance(last, Ended) and last.completion is not Completion.UNSAFE:
         return False  # a thousand finished runs need not be read whole
-    history, damage = salvage(folder)
-    if not history.events:
-        return damage is not None
-    return history.ended is None or bool(open_undos(history))
+    return _to_do(*salvage(folder))
 
 
-def open_undos(history: History) -> dict[str, Undo]:
+def open_undos(history: History, *, doubt: bool = False) -> dict[str, Undo]:
     """
     The undo of every fault that may be in place, by fault name, in the order they were prepared.
 
     A fault of which nothing was asked has touched nothing: every engine asks before each activity.
+    In *doubt*, when lines of the journal cannot be read, it may have.
     """
     prepared: dict[str, Undo] = {}
     undos: dict[str, Undo] = {}
     for event in history.events:
         if isinstance(event, Prepared):
             prepared[event.undo.fault] = event.undo
+            if doubt:
+                undos[event.undo.fault] = event.undo
         elif isinstance(event, Injected | InjectFailed) or (isinstance(event, Intent) and not event.undoing):
             if event.fault in prepared:
                 undos[event.fault] = prepared[event.fault]
@@ -145,39 +161,56 @@ def open_undos(history: History) -> dict[str, Undo]:
     return undos
 
 
-async def restore_run(folder: Path, say: Callable[[str], None]) -> History | None:
+async def restore_run(
+    folder: Path,
+    say: Callable[[str], None],
+    *,
+    lock: Lock | None = None,
+    reason: str = "the process that ran the drill died; restored afterwards",
+    cause: str = "crash",
+) -> History | None:
     """
-    Undo every fault that a dead run may have left, and end its journal.
+    Undo every fault that a dead run may have left, and end its journal with *reason* and *cause*.
 
-    None when there was nothing to do. Idempotent: may be run again, from any process.
+    None when there was nothing to do. Idempotent: may be run again, from any process. *lock* is
+    one that the caller holds already; its holder before is shut out, dead or not.
 
     Raises:
+        Refused: Another drill of that system is going on, or the run's guardian is at it.
         EnvironmentFault: The run is still going on, or there is no journal.
-        FaultLeftInPlace: An undo could not be verified, or the journal is damaged: what stands
-            before the damage was undone, what came after it nobody knows.
+        FaultLeftInPlace: An undo could not be verified, or the journal is damaged: what can be
+            read of it was undone, what cannot nobody knows.
     """
-    history, damage = salvage(folder)
-    if not history.events and damage is None:
-        return None
-    undos = open_undos(history)
-    if history.ended is not None and not undos:
-        return None
-    left: list[FaultLeftInPlace] = []
-    if damage is not None:
-        left.append(
-            FaultLeftInPlace(
-                damage, instructions=[f"see what was broken after that, undo it, then move {folder} elsewhere"]
-            )
+    if lock is None and is_live(folder):
+        raise EnvironmentFault(
+            f"the run {folder.name} is still going on in another process", hint=f"end it: drill abort {folder}"
         )
-    with _going_on(folder, damage, say) as log:
-        left += await _undo_all(history, undos, log, say)
+    history, damage = salvage(folder)
+    if not _to_do(history, damage):
+        return None
+    with (
+        _shut_out(folder, history, lock, say) as fence,
+        _going_on(folder, damage, say, shut_out=lock is not None) as log,
+    ):
+        # Once more, now that nobody else can write it.
+        history, damage = salvage(folder)
+        if not _to_do(history, damage):
+            return None
+        left: list[FaultLeftInPlace] = []
+        if damage is not None:
+            left.append(
+                FaultLeftInPlace(
+                    damage, instructions=[f"see what was broken there, undo it, then move {folder} elsewhere"]
+                )
+            )
+        left += await _undo_all(history, open_undos(history, doubt=damage is not None), log, say, fence)
         if history.ended is None:
             anchor = SystemClock().anchor()
             completion = Completion.UNSAFE if left else Completion.ABORTED
-            reason = "; ".join(map(str, left)) or "the process that ran the drill died; restored afterwards"
+            why = "; ".join(map(str, left)) or reason
             with suppress(EnvironmentFault):
                 await log.commit(
-                    Ended(at=anchor.monotonic, completion=completion, anchor=anchor, reason=reason, cause="crash")
+                    Ended(at=anchor.monotonic, completion=completion, anchor=anchor, reason=why, cause=cause)
                 )
     if left:
         raise FaultLeftInPlace(
@@ -187,25 +220,61 @@ async def restore_run(folder: Path, say: Callable[[str], None]) -> History | Non
     return salvage(folder)[0]
 
 
+def _to_do(history: History, damage: str | None) -> bool:
+    if not history.events:
+        return damage is not None
+    return history.ended is None or bool(open_undos(history))
+
+
+@contextmanager
+def _shut_out(folder: Path, history: History, lock: Lock | None, say: Callable[[str], None]) -> Iterator[Fence | None]:
+    """
+    Hold the lock of the run's system under a new number, so that nobody acts beside us.
+
+    Raises:
+        Refused: Somebody else holds it.
+    """
+    fence = next((event.fence for event in history.events if isinstance(event, Began)), None)
+    if fence is None or (lock is not None and lock.fence.path == fence.path):
+        yield lock.fence if lock is not None else None
+        return
+    try:
+        taken = locks.take(Path(fence.path), f"the system {history.plan.system}", folder)
+    except Refused:
+        raise
+    except EnvironmentFault as error:
+        say(f"{error}; undoing all the same")
+        yield None
+        return
+    try:
+        yield taken.fence
+    finally:
+        taken.let_go()
+
+
 async def _undo_all(
-    history: History, undos: dict[str, Undo], log: Log, say: Callable[[str], None]
+    history: History, undos: dict[str, Undo], log: Log, say: Callable[[str], None], fence: Fence | None
 ) -> list[FaultLeftInPlace]:
     clock = SystemClock()
     left = []
+    labs = {fault.name: fault.lab for event in history.of(Began) for fault in event.plan.faults}
+    made = {event.fault for event in history.of(Injected)}
     # The last one first: a later fault may stand in the way of undoing an earlier one.
     for name, undo in reversed(undos.items()):
         say(f"undoing {name}")
-        lab = history.plan.fault(name).lab
+        lab = labs.get(name)
         if await _gone(lab, within_s=0):
             _settle_gone(log, clock, name)
             continue
         asked = [event.n for event in history.of(Intent) if event.fault == name]
-        gate = JournalGate(name, log, clock, Scrubber({}), first=max(asked, default=-1) + 1)
+        gate = JournalGate(name, log, clock, Scrubber({}), first=max(asked, default=-1) + 1, fence=fence)
         try:
             engine = plugins.load("engine", undo.engine)()
         except EnvironmentFault as error:
             left.append(FaultLeftInPlace(f"{name} could not be undone: {error}", instructions=undo.instructions))
             continue
+        if name not in made:
+            await asyncio.to_thread(getattr(engine, "end", lambda undo: None), undo)
         still = await undo_one(undo, engine, log, clock, gate)
         if still and await _gone(lab, within_s=10):
             # It went while we were at it: an embedded lab ends with the run that owned it.
@@ -226,12 +295,12 @@ class _Nowhere:
 
 
 @contextmanager
-def _going_on(folder: Path, damage: str | None, say: Callable[[str], None]) -> Iterator[Log]:
+def _going_on(folder: Path, damage: str | None, say: Callable[[str], None], *, shut_out: bool) -> Iterator[Log]:
     """
     The dead run's journal, to be gone on with; undoing does without one that is damaged or cannot be written.
 
     Raises:
-        EnvironmentFault: The run is still going on.
+        EnvironmentFault: The run is still going on, and its process not *shut_out*.
     """
     if damage is not None:
         say(damage)
@@ -240,7 +309,7 @@ def _going_on(folder: Path, damage: str | None, say: Callable[[str], None]) -> I
     try:
         journal = Journal(folder, resume=True)
     except EnvironmentFault as error:
-        if is_live(folder):
+        if is_live(folder) and not shut_out:
             raise
         say(f"{error}; undoing all the same")
         yield _Nowhere()

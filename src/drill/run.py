@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import importlib.metadata
 import importlib.util
-import os
 import platform
-import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from drill import __version__, artifacts, load, plan, plugins, restoring
+from drill import __version__, artifacts, load, locks, orders, plan, plugins, restoring, state
 from drill.clock import SystemClock
 from drill.conductor import Conductor
+from drill.engines import limits
 from drill.errors import EnvironmentFault, FaultLeftInPlace, Refused
-from drill.guardian import Guardian
+from drill.guardian import Observer, guarded
 from drill.journal import Journal, is_live, replay, salvage
-from drill.model import AnyEvent, Drill, History, Plan
+from drill.locks import Lock
+from drill.model import SECOND, AnyEvent, Began, Drill, Fence, History, Plan
 from drill.record import Record
 from drill.reports import Format
 from drill.scrub import Scrubber
@@ -84,43 +83,85 @@ async def run(
     """
     if drill.load is not None:
         load.check(drill.load)
+    home = state.folder(environment)
+    state.refuse_if_stopped(home)
+    folder = reports / run_id(drill.name)
+    taking = limits(drill.faults)
     stopping = Signals()
-    with stopping, _one_at_a_time(_under_test(drill, on), environment):
-        await _restore_the_dead(reports, drill.system, view)
-        async with _lab(drill, view, on, stopping) as lab:
-            made = plan.make(drill, lab.endpoints if lab else {}, lab_folder=str(lab.folder) if lab else None)
-            folder = reports / run_id(drill.name)
-            probers, known = _probers(made, environment)
-            sends, more = _load(made, drill.root, environment)
-            scrub = Scrubber(known | more)
-            engines = {fault.engine: plugins.load("engine", fault.engine)() for fault in made.faults}
-            journal = Journal(folder, observer=view.event)
-            conductor = Conductor(
-                made,
-                journal,
-                clock=SystemClock(),
-                engines=engines,
-                probers=probers,
-                scrub=scrub,
-                marks=lab,
-                load=sends(scrub) if sends else None,
-                cycle=cycle if cycle is not None else drill.cycle,
-            )
+    with stopping, locks.of_system(_under_test(drill, on), home, folder) as lock:
+        async with orders.heard(stopping, home, folder):
+            await _restore_the_dead(reports, drill.system, lock, view)
+            async with _lab(drill, view, on, stopping) as lab:
+                made = plan.make(
+                    drill,
+                    lab.endpoints if lab else {},
+                    lab_folder=str(lab.folder) if lab else None,
+                    carrying_out=sum(each.inject for each in taking.values()),
+                )
+                probers, known = _probers(made, environment)
+                sends, more = _load(made, drill.root, environment)
+                scrub = Scrubber(known | more)
+
+                def conductor(journal: Journal, fence: Fence) -> Conductor:
+                    return Conductor(
+                        made,
+                        journal,
+                        clock=SystemClock(),
+                        engines={fault.engine: plugins.load("engine", fault.engine)() for fault in made.faults},
+                        probers=probers,
+                        scrub=scrub,
+                        marks=lab,
+                        load=sends(scrub) if sends else None,
+                        cycle=cycle if cycle is not None else drill.cycle,
+                        fence=fence,
+                    )
+
+                undoing_s = sum(each.undo for each in taking.values()) / SECOND
+                left = await _carry_out(conductor, folder, lock, stopping, home, view, trigger, undoing_s)
+            view.say("writing the reports")
+            try:
+                return replace(finish(folder), stopped=stopping.heard)
+            except Exception as error:
+                raise _unsafe_if(left, error) from error
+
+
+async def _carry_out(
+    conductor_of: Callable[[Journal, Fence], Conductor],
+    folder: Path,
+    lock: Lock | None,
+    stopping: Signals,
+    home: Path,
+    view: View,
+    trigger: str,
+    undoing_s: float,
+) -> list[str]:
+    """Conduct with a journal in *folder*, under a guardian; what a person must do about faults still in place."""
+    observer = Observer(view.event)
+    journal = Journal(folder, observer=observer)
+    try:
+        with nullcontext(lock) if lock else _own_lock(folder) as held:
+            conductor = conductor_of(journal, held.fence)
+            state.enter(home, folder)
             try:
                 stopping.tell(conductor.stop)
-                view.began(made, conductor)
-                async with _guarded(folder, conductor):
+                view.began(conductor.plan, conductor)
+                async with guarded(folder, held, observer, conductor.stop, undoing_s=undoing_s):
                     await conductor.run(folder.name, _versions(), trigger)
             except Exception as error:
                 raise _unsafe_if(conductor.instructions, error) from error
             finally:
                 stopping.tell(None)
+                # Nobody who finds that this run is over may find its journal locked.
                 journal.close()
-        view.say("writing the reports")
-        try:
-            return replace(finish(folder), stopped=stopping.heard)
-        except Exception as error:
-            raise _unsafe_if(conductor.instructions, error) from error
+                state.leave(home, folder)
+    finally:
+        journal.close()
+    return conductor.instructions
+
+
+def _own_lock(folder: Path) -> AbstractContextManager[Lock]:
+    """The lock of a run that has its lab to itself: it keeps nobody out but a conductor that was taken over."""
+    return locks.held(folder.resolve() / locks.OWN, f"the run {folder.name}", folder)
 
 
 def _unsafe_if(instructions: Sequence[str], error: Exception) -> Exception:
@@ -128,25 +169,32 @@ def _unsafe_if(instructions: Sequence[str], error: Exception) -> Exception:
     return FaultLeftInPlace(str(error), instructions=instructions) if instructions else error
 
 
-async def _restore_the_dead(reports: Path, system: str, view: View) -> None:
+async def _restore_the_dead(reports: Path, system: str, lock: Lock | None, view: View) -> None:
     """
     Undo what a drill of the same system left that died with its guardian, as in a power cut.
+
+    Also one whose reports lie elsewhere, when it was the last to hold the system's lock.
 
     Raises:
         FaultLeftInPlace: It could not be undone: no second fault on top of a first.
     """
-    for folder in restoring.unfinished(reports):
+    before = lock.previous if lock else None
+    dead = restoring.unfinished(reports)
+    if before and before not in [folder.resolve() for folder in dead] and restoring.left_something(before):
+        dead.append(before)
+    for folder in dead:
         history, _ = salvage(folder)
-        if not history.events or history.plan.system != system:
+        began = next(iter(history.of(Began)), None)
+        if began is None or began.plan.system != system:
             continue
         if history.ended is not None:
             view.say(f"{folder.name} ended unsafe; when nobody has mended it since: drill restore {folder}")
             continue
         view.say(f"undoing what {folder.name} left")
         try:
-            await restoring.restore_run(folder, view.say)
+            await restoring.restore_run(folder, view.say, lock=lock)
         except EnvironmentFault:
-            if is_live(folder):
+            if is_live(folder) or (began.fence and locks.is_held(Path(began.fence.path))):
                 continue  # somebody else is at it
             raise
         finish(folder)
@@ -204,12 +252,7 @@ def _write(folder: Path, report: Format, record: Record, history: History) -> Pa
 def run_id(drill: str) -> str:
     """A name for a run that sorts by time and never repeats: 20261121-154903-region-failover-1a2b."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    return f"{stamp}-{_file_name(drill)}-{secrets.token_hex(2)}"
-
-
-def _file_name(name: str) -> str:
-    """A name as part of a file's: somebody else's experiment may be called anything."""
-    return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:100]
+    return f"{stamp}-{locks.file_name(drill)}-{secrets.token_hex(2)}"
 
 
 def _load(
@@ -297,24 +340,6 @@ async def _lab(drill: Drill, view: View, on: Path | str | None, stopping: Signal
             view.say(str(error))
 
 
-@asynccontextmanager
-async def _guarded(folder: Path, conductor: Conductor) -> AsyncIterator[None]:
-    """A guardian beside the run; when it dies, the run is stopped."""
-    guardian = Guardian(folder)
-
-    def stop(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception():
-            conductor.stop(str(task.exception()), "guardian")
-
-    beating = asyncio.create_task(guardian.beat())
-    beating.add_done_callback(stop)
-    try:
-        yield
-    finally:
-        beating.cancel()
-        await asyncio.to_thread(guardian.dismiss)
-
-
 def _under_test(drill: Drill, on: Path | str | None) -> str | None:
     """
     What only one drill at a time may touch: the system, and on a shared lab that lab.
@@ -326,44 +351,3 @@ def _under_test(drill: Drill, on: Path | str | None) -> str | None:
 
         return f"{drill.system}@{labs.find(str(on)).folder.name}"
     return None if drill.lab else drill.system
-
-
-@contextmanager
-def _one_at_a_time(system: str | None, environment: Mapping[str, str]) -> Iterator[None]:
-    """
-    Hold the system's lock: one drill at a time per system on this machine.
-
-    Raises:
-        Refused: Another drill is at it.
-    """
-    if system is None:
-        yield
-        return
-    state = environment.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(state):  # as its specification has it
-        state = os.path.expanduser("~/.local/state")
-    path = Path(state) / "drill" / "locks" / f"{_file_name(system)}.lock"
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise EnvironmentFault(
-            f"the lock {path} cannot be taken: {error.strerror}",
-            hint="set XDG_STATE_HOME to a folder that can be written",
-        ) from error
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(fd, 100, 0).decode(errors="replace").strip()
-            raise Refused(
-                f"another drill of the system {system} is going on (process {holder or 'unknown'})",
-                hint="one drill at a time per system: wait for it to end",
-            ) from None
-        except OSError as error:
-            raise EnvironmentFault(f"the lock {path} cannot be taken: {error.strerror}") from error
-        os.truncate(fd, 0)
-        os.pwrite(fd, str(os.getpid()).encode(), 0)
-        yield
-    finally:
-        os.close(fd)

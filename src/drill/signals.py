@@ -1,4 +1,4 @@
-"""The signals that stop a run."""
+"""What people say to stop a run: by signals, or from another terminal."""
 
 from __future__ import annotations
 
@@ -44,10 +44,13 @@ class Signals:
         for number in self._numbers:
             loop.remove_signal_handler(number)
 
-    def _signalled(self, number: signal.Signals) -> None:
+    def order(self, reason: str) -> None:
+        """Stop as if by a signal: somebody said so in another way."""
         self.heard = True
-        reason = f"stopped by a person ({number.name})"
         if self._listener:
             self._listener(reason)
         else:
             self._unheard = reason
+
+    def _signalled(self, number: signal.Signals) -> None:
+        self.order(f"stopped by a person ({number.name})")

@@ -11,6 +11,8 @@ from drill.measure import redundancy_parameters, resolve, sustained
 from drill.model import SECOND, Condition, Guard, Outcome, Parameters, Plan, Probe, Sample, Window
 
 _IN_A_ROW = 3  # failures of a guarded probe that are no hiccup
+_BLIND_PERIODS = 10
+_BLIND_NS = 10 * SECOND
 _AGAIN = SECOND // 2  # judging thousands of samples more often would disturb the sampling
 
 
@@ -72,8 +74,17 @@ class Watch:
         names = self._plan.judged if condition is Condition.RECOVERY else self._plan.redundancy
         return all(self._back(self._plan.probe(name), condition, now) for name in names)
 
-    def violated(self, guard: Guard, now: int) -> str | None:
-        """Why a guard stops the drill, as one sentence; None while it does not. Guards watch from the fault on."""
+    def violated(self, guard: Guard, now: int, began: int = 0) -> str | None:
+        """
+        Why a guard stops the drill, as one sentence; None while it does not.
+
+        Of a drill that *began* then. What the samples tell counts from the fault on, but for metrics:
+        one that is beyond its limit is a reason not to begin.
+        """
+        if guard.max_duration is not None and now - began > guard.max_duration:
+            return f"guard: the drill has lasted for more than {guard.max_duration / SECOND:g} s"
+        if guard.metric:
+            return self._beyond(guard, self._plan.probe(guard.metric), now)
         if self.fault is None:
             return None
         if guard.probe:
@@ -84,6 +95,28 @@ class Watch:
             for name in self._plan.judged:
                 if self._down_for(name, now) > guard.max_outage:
                     return f"guard: {name} has been down for more than {guard.max_outage / SECOND:g} s"
+        return None
+
+    def _beyond(self, guard: Guard, probe: Probe, now: int) -> str | None:
+        """Whether a metric has been beyond its limit for long enough, or could not be read for so long."""
+        samples = self._samples[probe.name]
+        # A guard that is blind guards nothing; a few lost answers are no blindness.
+        blind_after = max(guard.lasting, _BLIND_PERIODS * probe.every + probe.deadline, _BLIND_NS)
+        since = latest = None
+        for sample in reversed(samples):
+            if sample.value is None or sample.sent is None:
+                continue
+            latest = latest or sample
+            if not _is_beyond(guard, sample.value):
+                break
+            since = sample.sent
+            if latest.sent is not None and latest.sent - since >= guard.lasting:
+                limit = f"above {guard.above:g}" if guard.above is not None else f"below {guard.below:g}"
+                lasting = f" for {guard.lasting / SECOND:g} s" if guard.lasting else ""
+                return f"guard: {probe.name} is {latest.value:g}, {limit}{lasting}"
+        seen = latest.sent if latest is not None else samples[0].planned if samples else None
+        if seen is not None and now - seen > blind_after:
+            return f"guard: {probe.name} has given no value for more than {blind_after / SECOND:g} s"
         return None
 
     def _back(self, probe: Probe, condition: Condition, now: int) -> bool:
@@ -140,3 +173,7 @@ class Watch:
         if last_bad is None or (last_good is not None and last_good > last_bad):
             return 0
         return now - max(last_good or 0, self.fault.lower)
+
+
+def _is_beyond(guard: Guard, value: float) -> bool:
+    return (guard.above is not None and value > guard.above) or (guard.below is not None and value < guard.below)

@@ -20,7 +20,10 @@ from drill import __version__
 from drill.errors import DrillError
 
 # In the order a newcomer meets them.
-COMMANDS = ("init", "lint", "plan", "run", "report", "restore", "lab", "plugins", "schema")
+COMMANDS = (
+    *("init", "lint", "plan", "run", "report", "abort", "restore", "stop-all", "resume"),
+    *("lab", "plugins", "schema"),
+)
 
 _NOBODY_READS = 141  # whoever read our output has gone, as `drill plan | head` does: what a shell makes of SIGPIPE
 
@@ -34,7 +37,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"drill.cli.{cmd_name}"), "command", None)
+        command = getattr(importlib.import_module(f"drill.cli.{cmd_name.replace('-', '_')}"), "command", None)
         return command if isinstance(command, click.Command) else None
 
 

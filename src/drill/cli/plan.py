@@ -24,8 +24,8 @@ def command(file: Path, values: tuple[str, ...], as_json: bool) -> None:
     Example:
       drill plan drills/region-failover.yaml
     """
+    from drill import engines, plugins, spec
     from drill import plan as planning
-    from drill import plugins, spec
     from drill.cli.run import pairs
 
     loaded = spec.load(file, values=pairs(values))
@@ -34,9 +34,11 @@ def command(file: Path, values: tuple[str, ...], as_json: bool) -> None:
         from drill import load
 
         load.check(loaded.drill.load)
-    made = planning.make(loaded.drill, {})
+    taking = engines.limits(loaded.drill.faults)
+    made = planning.make(loaded.drill, {}, carrying_out=sum(each.inject for each in taking.values()))
     describe = {fault.name: plugins.load("engine", fault.engine)().describe(fault) for fault in made.faults}
-    outline = planning.outline(made, describe)
+    unsaid = {name: each.unsaid for name, each in taking.items() if each.unsaid is not None}
+    outline = planning.outline(made, describe, unsaid)
     if as_json:
         say.data(outline)
     else:
@@ -92,6 +94,12 @@ def _print(outline: dict[str, Any]) -> None:
     if outline["undone_at_the_end"]:
         click.echo(f"\nundone at the end: {', '.join(outline['undone_at_the_end'])}")
     click.echo(f"\nlasts {took(outline['longest_s'])} at most, undoing and reading survivors on top")
+    for item in outline["breaks"]:
+        if item["activity_deadline_s"] is not None:
+            limit = took(item["activity_deadline_s"])
+            click.echo(f"{item['fault']}: an activity without a timeout of its own is ended after {limit}")
+    if outline["expires_s"] is not None:
+        click.echo(f"a fault in place for more than {took(outline['expires_s'])} is undone, whatever the drill is at")
 
 
 def _target(objective: str, target: int) -> str:

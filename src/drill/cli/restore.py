@@ -35,19 +35,32 @@ def command(run: str | None, reports: Path, as_json: bool) -> None:
     Example:
       drill restore
     """
+    from contextlib import suppress
+
     from drill import restoring
+    from drill import run as running
     from drill.cli.report import folder_of
 
     folders = [folder_of(run, reports)] if run else restoring.unfinished(reports)
+    undone: list[Path] = []
     done: list[Finished] = []
     left: list[tuple[Path, DrillError]] = []
     for folder in folders:
         try:
-            finished = _restore(folder)
+            if _restore(folder):
+                undone.append(folder)
         except DrillError as error:
             left.append((folder, error))  # the others are undone all the same
-        else:
-            done += [finished] if finished else []
+    # Only now the reports: whatever is wrong with one keeps no fault in place.
+    for folder in undone:
+        try:
+            done.append(running.finish(folder))
+        except DrillError as error:
+            left.append((folder, error))
+    for folder, trouble in left:
+        if isinstance(trouble, FaultLeftInPlace):
+            with suppress(DrillError):
+                running.finish(folder)
     if as_json:
         say.data(
             {
@@ -75,28 +88,21 @@ def command(run: str | None, reports: Path, as_json: bool) -> None:
         raise SystemExit(max(trouble.exit_code for _, trouble in left))
 
 
-def _restore(folder: Path) -> Finished | None:
+def _restore(folder: Path) -> bool:
     """
-    Undo what one run left and write its reports anew; None when there was nothing to undo.
+    Undo what one run left; False when there was nothing to undo.
 
     Raises:
         FaultLeftInPlace: An undo could not be verified, or was cut short.
-        EnvironmentFault: The run is still going on, or a report cannot be written.
+        EnvironmentFault: The run is still going on.
     """
     import asyncio
-    from contextlib import suppress
 
     from drill import restoring
-    from drill import run as running
 
     try:
-        history = asyncio.run(restoring.restore_run(folder, lambda text: click.echo(text, err=True)))
+        return asyncio.run(restoring.restore_run(folder, lambda text: click.echo(text, err=True))) is not None
     except KeyboardInterrupt:
         raise FaultLeftInPlace(
             "undoing was stopped by a person", instructions=[f"drill restore {folder} undoes what is left"]
         ) from None
-    except FaultLeftInPlace:
-        with suppress(DrillError):
-            running.finish(folder)
-        raise
-    return running.finish(folder) if history is not None else None

@@ -10,22 +10,49 @@ never happened, and in another process than the one that broke things.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from drill import plugins
 from drill.errors import Problem
-from drill.model import Fault, Injection, Undo
+from drill.model import Fault, Fence, Injection, Undo
 
 
 class Gate(Protocol):
-    """The conductor's side of every single activity."""
+    """
+    The conductor's side of every single activity.
+
+    Attributes:
+        fence: The number under which drill acts, when its system has a lock. An engine whose activities
+            run elsewhere looks at it right before each (`locks.check`).
+    """
+
+    @property
+    def fence(self) -> Fence | None: ...
 
     async def ask(self, activity: str, *, breaks: bool, undoing: bool = False) -> int:
         """Journal the intent and return the activity's number; returns only when it is on disk."""
 
     async def done(self, n: int, *, ok: bool, output: Any = None, error: str = "") -> None:
         """Journal what came of activity *n*."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    How long a fault and its undo may take at most, nanoseconds.
+
+    Attributes:
+        inject, undo: All their activities together.
+
+        unsaid: What an activity of the fault may take that names no timeout; None when all do.
+    """
+
+    inject: int
+    undo: int
+    unsaid: int | None = None
 
 
 class Engine(Protocol):
@@ -52,5 +79,18 @@ class Engine(Protocol):
     async def inject(self, fault: Fault, undo: Undo, gate: Gate) -> Injection:
         """Carry the fault out. Raises EnvironmentFault when an action fails; cancelling it stops it at once."""
 
+    # May also offer `end(undo)`: end whatever of the fault still goes on, in this process or not, before it is
+    # undone in the place of a process that died; and `limits(fault)`: see `Limits`.
+
     async def undo(self, undo: Undo, gate: Gate) -> None:
         """Undo and verify, idempotently. Raises FaultLeftInPlace when it cannot be verified."""
+
+
+def limits(faults: Iterable[Fault]) -> dict[str, Limits]:
+    """How long each fault and its undo may take, by name, where its engine can tell."""
+    found = {}
+    for fault in faults:
+        engine = plugins.load("engine", fault.engine)()
+        if hasattr(engine, "limits"):
+            found[fault.name] = engine.limits(fault)
+    return found

@@ -125,7 +125,7 @@ def _drill(files: Files, node: Node, fields: dict[str, Any]) -> Drill:
     detection = _probe_names(files, node, "detection")
     observed += [name for name in (*cache, *detection) if name not in (*judged, *observed, *redundancy)]
     guards = _guards(files, node, fields["guards"] or [])
-    guarded = [guard.probe for guard in guards if guard.probe]
+    guarded = [name for guard in guards for name in (guard.probe, guard.metric) if name]
     observed += [name for name in guarded if name not in (*judged, *observed, *redundancy)]
     steps = _steps(files, node, fields["steps"])
     _check_objectives(files, node, objectives, judged, redundancy, cache)
@@ -161,6 +161,7 @@ def _drill(files: Files, node: Node, fields: dict[str, Any]) -> Drill:
         parameters=Parameters(**(fields["parameters"] or {})),
         steps=steps,
         guards=guards,
+        expires=fields["expires"],
         faults=tuple(files.faults.values()),
         disaster=disaster,
         lab=files.lab,
@@ -250,14 +251,22 @@ def _guards(files: Files, node: Node, guards: Sequence[dict[str, Any]]) -> tuple
     list_node = node.get("guards")
     found = []
     for guard, at in zip(guards, list_node.children if list_node else [], strict=False):
-        if (guard["probe"] is None) == (guard["max_outage"] is None):
-            files.problems.error("a guard is either probe: or max_outage:", at.at)
+        kinds = [kind for kind in ("probe", "max_outage", "max_duration", "metric") if guard[kind] is not None]
+        if len(kinds) != 1:
+            files.problems.error("a guard is one of probe:, max_outage:, max_duration: or metric:", at.at)
             continue
-        if guard["probe"]:
-            named = at.get("probe")
-            assert named is not None
+        if guard["metric"] is not None and (guard["above"] is None) == (guard["below"] is None):
+            files.problems.error("a metric has one limit, above: or below:", at.at, "such as {metric: lag, above: 5}")
+            continue
+        for key in ("above", "below", "for"):
+            wrong = at.key(key)
+            if wrong is not None and guard["metric"] is None:
+                files.problems.error(f"{key} belongs to metric, not to {kinds[0]}", wrong.at)
+        named = at.get("probe") or at.get("metric")
+        if named is not None:
             files.probe(named)
-        found.append(Guard(probe=guard["probe"], max_outage=guard["max_outage"]))
+        lasting = guard.pop("for") or 0
+        found.append(Guard(**guard, lasting=lasting))
     return tuple(found)
 
 

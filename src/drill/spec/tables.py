@@ -99,6 +99,11 @@ GUARD = Table(
     "a guard",
     Key("probe", Text("the name of a probe"), "A probe that must stay good, or the drill is aborted and undone."),
     Key("max_outage", period, "The longest outage before the drill is aborted and undone."),
+    Key("max_duration", period, "The longest that the drill may take before it is aborted and undone."),
+    Key("metric", Text("the name of a probe"), "A probe whose value has a limit, also before the fault."),
+    Key("above", Number("a number", whole=False), "The metric may not stay above this."),
+    Key("below", Number("a number", whole=False), "The metric may not stay below this."),
+    Key("for", duration, "So long the metric must be beyond its limit; default: one sample."),
 )
 
 USUAL = Table(
@@ -187,6 +192,12 @@ DRILL = Table(
     Key("parameters", PARAMETERS, "How an outage is found in the samples."),
     Key("steps", ListOf(STEP, least=1, expected="a list of steps"), "What happens, in order.", required=True),
     Key("guards", ListOf(GUARD, expected="a list of guards"), "What aborts the drill before it hurts."),
+    Key(
+        "expires",
+        period,
+        "The longest that a fault may be in place, whatever the drill is at; default: what its steps can take, "
+        "and a margin.",
+    ),
     Key(
         "disaster",
         Text("the name of an injected experiment"),

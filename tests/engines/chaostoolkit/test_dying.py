@@ -24,6 +24,8 @@ from drill.engines.chaostoolkit import ChaosToolkitEngine
 from drill.model import Fault
 
 class Gate:
+    fence = None
+
     async def ask(self, activity, *, breaks, undoing=False):
         if sys.argv[2] == "asked":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -177,6 +179,8 @@ async def test_a_journal_that_cannot_be_written_stops_everything():
     """When the intent does not get to the disk, the action is not carried out."""
 
     class Full(Memory):
+        fence = None
+
         async def ask(self, activity: str, *, breaks: bool, undoing: bool = False) -> int:
             raise OSError("No space left on device")
 

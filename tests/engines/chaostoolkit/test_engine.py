@@ -49,6 +49,8 @@ async def test_nothing_happens_before_the_intent_is_on_disk():
     touched_too_early = []
 
     class Slow(Memory):
+        fence = None
+
         async def ask(self, activity: str, *, breaks: bool, undoing: bool = False) -> int:
             touched_too_early.append(Path("mark").exists())
             return await super().ask(activity, breaks=breaks, undoing=undoing)

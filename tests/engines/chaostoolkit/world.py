@@ -84,6 +84,8 @@ class Memory:
         self.results: list[tuple[bool, Any, str]] = []
         self._more = asyncio.Condition()
 
+    fence = None
+
     async def ask(self, activity: str, *, breaks: bool, undoing: bool = False) -> int:
         self.asked.append((activity, breaks, undoing))
         await self._saw(f"ask {activity}")

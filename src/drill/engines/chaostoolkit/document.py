@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -244,6 +244,18 @@ def default_deadline(document: Document, arguments: Mapping[str, Any], *, undoin
     if found is not None:
         return int(found * SECOND)
     return UNDO_DEADLINE if undoing else DEADLINE
+
+
+def longest(document: Document, sections: Sequence[str], default: int) -> int:
+    """Nanoseconds that these sections may take, every activity at its deadline and with its pauses."""
+    total = 0
+    for each in sections:
+        found = probes(document) if each == "steady-state-hypothesis" else section(document, each)
+        for activity in found:
+            pauses = activity.get("pauses")
+            given = [seconds(pauses.get(when)) or 0 for when in ("before", "after")] if isinstance(pauses, dict) else []
+            total += deadline(activity, default) + int(sum(given) * SECOND)
+    return total
 
 
 # --- in words --------------------------------------------------------------------------------------------------------

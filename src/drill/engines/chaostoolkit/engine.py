@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from drill.engines import Gate
+from drill.engines import Gate, Limits
 from drill.engines.chaostoolkit import document as doc
 from drill.engines.chaostoolkit import lasting, lifeline, wire
 from drill.engines.chaostoolkit.child import Conversation, Stopped, options, task_from
@@ -68,7 +68,7 @@ class ChaosToolkitEngine:
         return Undo(
             engine=self.name,
             fault=fault.name,
-            data={"task": options(task), "lab": fault.lab},
+            data={"task": options(task), "lab": fault.lab, "mark": uuid.uuid4().hex},
             summary=tuple(doc.summary(document, values)),
             instructions=tuple(doc.instructions(document, values)),
         )
@@ -92,10 +92,26 @@ class ChaosToolkitEngine:
         )
         seen = Seen(fault.name)
         try:
-            await _conversation(task, gate, fault.lab, seen.hear).run()
+            await _conversation(task, gate, fault.lab, seen.hear, mark=undo.data.get("mark", "")).run()
         except Stopped as stopped:
             seen.stopped(stopped)
         return seen.injection(task.document)
+
+    def limits(self, fault: Fault) -> Limits:
+        """How long the method and the rollbacks may take at most, each activity at its deadline."""
+        document = doc.inlined(fault.document)
+        inject = doc.default_deadline(document, fault.arguments, undoing=False)
+        undo = doc.default_deadline(document, fault.arguments, undoing=True)
+        unsaid = any(doc.timeout(activity) is None for activity in doc.activities(document))
+        return Limits(
+            inject=doc.longest(document, ("steady-state-hypothesis", "method", "steady-state-hypothesis"), inject),
+            undo=doc.longest(document, ("rollbacks",), undo),
+            unsaid=inject if unsaid else None,
+        )
+
+    def end(self, undo: Undo) -> None:
+        """End what the method of a fault that never came to its end has started, wherever it went."""
+        lifeline.end_marked(undo.data.get("mark", ""))
 
     async def undo(self, undo: Undo, gate: Gate) -> None:
         """
@@ -259,7 +275,8 @@ def _root(fault: Fault) -> str:
     return fault.root or os.getcwd()
 
 
-def _conversation(task: wire.Task, gate: Gate, lab: str | None, hear: Any) -> Conversation:
+def _conversation(task: wire.Task, gate: Gate, lab: str | None, hear: Any, mark: str = "") -> Conversation:
+    task = msgspec.structs.replace(task, fence=gate.fence)
     environment = dict(os.environ)
     if lab:
         environment["DRILL_LAB"] = lab
@@ -267,7 +284,7 @@ def _conversation(task: wire.Task, gate: Gate, lab: str | None, hear: Any) -> Co
         # What an undo starts (a service) must live on, also when a later rollback hangs.
         environment.pop(lifeline.MARK, None)
     else:
-        environment[lifeline.MARK] = uuid.uuid4().hex
+        environment[lifeline.MARK] = mark or uuid.uuid4().hex
     secret = doc.secret_variables(task.document, task.arguments)
     scrubber = Scrubber({name: os.environ[name] for name in secret if name in os.environ})
     return Conversation(task=task, gate=gate, environment=environment, scrubber=scrubber, hear=hear)

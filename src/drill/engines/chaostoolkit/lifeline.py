@@ -14,6 +14,7 @@ import ctypes
 import os
 import select
 import signal
+import time
 
 _PR_SET_PDEATHSIG = 1
 
@@ -67,11 +68,15 @@ def _watch(life: int, watched: int, group: int) -> None:
     os._exit(0)
 
 
-def kill_marked(mark: str) -> None:
-    """Kill every process that carries *mark* in its environment: what an activity moved to a session of its own."""
+def kill_marked(mark: str) -> int:
+    """
+    Kill every process that carries *mark* in its environment: what an activity moved to a session of its own.
+
+    Returns how many there were; what they had just begun to start may still come.
+    """
     if not mark:
-        return
-    wanted = f"{MARK}={mark}".encode()
+        return 0
+    wanted, found = f"{MARK}={mark}".encode(), 0
     for entry in os.listdir("/proc") if os.path.isdir("/proc") else ():
         if not entry.isdigit() or int(entry) == os.getpid():
             continue
@@ -80,3 +85,12 @@ def kill_marked(mark: str) -> None:
                 marked = wanted in environment.read().split(b"\0")
             if marked:
                 os.kill(int(entry), signal.SIGKILL)
+                found += 1
+    return found
+
+
+def end_marked(mark: str, within_s: float = 5.0) -> None:
+    """`kill_marked` until nothing carries the mark any more, or *within_s* has passed."""
+    end = time.monotonic() + within_s
+    while kill_marked(mark) and time.monotonic() < end:
+        time.sleep(0.01)

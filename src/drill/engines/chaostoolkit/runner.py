@@ -19,10 +19,12 @@ from copy import deepcopy
 from itertools import count
 from typing import Any
 
+from drill import locks
 from drill.engines.chaostoolkit import document as doc
 from drill.engines.chaostoolkit import wire
 from drill.engines.chaostoolkit.line import Line
 from drill.engines.chaostoolkit.variables import Unusable, Variables, told
+from drill.errors import EnvironmentFault
 from drill.model import SECOND
 
 CHOKE_POINTS = ("run_python_activity", "run_process_activity", "run_http_activity")
@@ -88,6 +90,10 @@ class Runner:
             breaks = kind == "action" and stage != "rollback"
             limit = doc.deadline(activity, self.task.deadline)
             with self.asked(doc.name(activity), kind, breaks=breaks, limit=limit) as answer:
+                try:
+                    locks.check(self.task.fence, undoing=self.task.undoing)
+                except EnvironmentFault as error:
+                    raise ActivityFailed(str(error)) from error
                 output = run(activity, configuration, secrets)
                 answer["output"] = output
                 wrong = self._wrong(activity, output, stage)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from drill.model import SECOND
+from drill.model import SECOND, Fence
 from drill.scrub import Scrubber
 
 # Bytes of JSON of one activity's output; more would make a journal out of a web page.
@@ -51,6 +51,8 @@ class Task(Message, frozen=True, kw_only=True, omit_defaults=True, tag="task"):
         memory: Where what probes found out for the configuration is kept for the undo; "" when none do.
 
         deadline: Nanoseconds that an activity without a timeout of its own may take.
+
+        fence: The number under which drill acts; under an old one, no activity is carried out.
     """
 
     document: dict[str, Any]
@@ -62,6 +64,7 @@ class Task(Message, frozen=True, kw_only=True, omit_defaults=True, tag="task"):
     folder: str = ""
     memory: str = ""
     deadline: int
+    fence: Fence | None = None
 
 
 class Go(Message, frozen=True, kw_only=True, omit_defaults=True, tag="go"):
