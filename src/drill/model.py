@@ -505,6 +505,40 @@ class FileDigest(Value, frozen=True):
     sha256: str
 
 
+class Approved(Value, frozen=True):
+    """
+    Somebody's yes to the plan, as it counted.
+
+    Attributes:
+        by: The name by which the policy knows them.
+
+        at, expires: Wall clock, nanoseconds since 1970.
+
+        signed: Their signature was verified; otherwise it is as good as the permissions of its folder.
+    """
+
+    by: str
+    at: int
+    expires: int
+    reason: str = ""
+    signed: bool = False
+
+
+class Permission(Value, frozen=True):
+    """
+    Why a run was allowed to begin.
+
+    Attributes:
+        who: Every name that the policies may know whoever ran it by.
+
+        policies: Every policy file that was asked.
+    """
+
+    who: tuple[str, ...]
+    policies: tuple[FileDigest, ...] = ()
+    approvals: tuple[Approved, ...] = ()
+
+
 class Drill(Value, frozen=True):
     """
     What a person asked for: a drill file with its probes and experiments, references unresolved.
@@ -515,6 +549,10 @@ class Drill(Value, frozen=True):
 
         cycle: The longest cycle of the system (lease, health check, backup), nanoseconds. A run waits
             for a random share of it before its first fault, so that repeated ones fall everywhere in it.
+
+        environment: What is broken, such as "production"; "lab" on an embedded lab, "" when nobody said.
+
+        calls: Patterns of code outside of drill's own that the drill means to call.
 
         values: What `with:` gives for `${…}`.
 
@@ -547,6 +585,8 @@ class Drill(Value, frozen=True):
     faults: tuple[Fault, ...] = ()
     disaster: str | None = None
     lab: str | None = None
+    environment: str = ""
+    calls: tuple[str, ...] = ()
     values: dict[str, str] = {}
     endpoints: tuple[str, ...] = ()
     files: tuple[FileDigest, ...] = ()
@@ -604,6 +644,8 @@ class Plan(Value, frozen=True):
     faults: tuple[Fault, ...] = ()
     disaster: str | None = None
     lab: str | None = None
+    environment: str = ""
+    permission: Permission | None = None
     files: tuple[FileDigest, ...] = ()
     digest: str = ""
 

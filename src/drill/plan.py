@@ -53,6 +53,7 @@ def make(drill: Drill, endpoints: Mapping[str, str], *, lab_folder: str | None =
         ),
         disaster=drill.disaster,
         lab=drill.lab,
+        environment=drill.environment,
         files=drill.files,
         digest=digest(drill),
     )
@@ -111,6 +112,7 @@ def outline(
         "title": plan.title,
         "system": plan.system,
         "lab": plan.lab,
+        "environment": plan.environment or None,
         "digest": plan.digest,
         "objectives": [
             {"id": objective.id, "target": objective.target, "from": objective.origin.value, "source": objective.source}

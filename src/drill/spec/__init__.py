@@ -49,6 +49,7 @@ def adhoc(
     *,
     values: Mapping[str, str] | None = None,
     lab: str | None = None,
+    environment: str = "",
 ) -> Loaded:
     """
     A drill around somebody else's experiment: a baseline, the fault, recovery, the undo.
@@ -56,8 +57,11 @@ def adhoc(
     Raises:
         SpecError: With every error in any of the files.
     """
+    from drill.spec import drills
+    from drill.spec.files import Files
+
     files = Files(experiment, given=dict(values or {}), lab=lab)
-    return Loaded(drills.around(files, probes, objectives), files.sorted_problems())
+    return Loaded(drills.around(files, probes, objectives, environment), files.sorted_problems())
 
 
 def check_probe(path: Path) -> list[Problem]:

@@ -21,12 +21,13 @@ from drill.model import (
     StepKind,
     Usual,
 )
-from drill.spec import load as loads
 from drill.spec import project, references, source, tables
 from drill.spec.files import Files
+from drill.spec.load import read as read_load
 from drill.spec.shape import BAD, suggest
 from drill.spec.source import Node
 
+LAB = "lab"  # the environment of embedded labs
 _OF_DATA = (Measure.RPO, Measure.LOST_WRITES, Measure.INTEGRITY)
 
 
@@ -59,7 +60,7 @@ def read(files: Files) -> Drill:
     return drill
 
 
-def around(files: Files, probes: Sequence[Path], objectives: Sequence[Objective]) -> Drill:
+def around(files: Files, probes: Sequence[Path], objectives: Sequence[Objective], environment: str = "") -> Drill:
     """
     A drill around the experiment in `files.path`: a baseline, the fault, recovery, the undo.
 
@@ -100,6 +101,7 @@ def around(files: Files, probes: Sequence[Path], objectives: Sequence[Objective]
         ),
         faults=(fault,),
         lab=files.lab,
+        environment=environment or (LAB if files.lab else ""),
         values=files.values,
         endpoints=files.endpoints,
         files=tuple(files.digests.values()),
@@ -116,7 +118,7 @@ def _drill(files: Files, node: Node, fields: dict[str, Any]) -> Drill:
     if with_node:
         references.check(with_node, files.endpoints, files.lab, files.problems)
     objectives = _objectives(files, node, fields["objectives"])
-    load = loads.read(files, node, fields["load"])
+    load = read_load(files, node, fields["load"])
     files.rto = next((o.target for o in objectives if o.measure is Measure.RTO), None)
     judged = _probe_names(files, node, "probes", judged=True)
     observed = _probe_names(files, node, "observe")
@@ -165,11 +167,25 @@ def _drill(files: Files, node: Node, fields: dict[str, Any]) -> Drill:
         faults=tuple(files.faults.values()),
         disaster=disaster,
         lab=files.lab,
+        environment=_environment(files, node, fields["environment"]),
+        calls=tuple(fields["calls"] or ()),
         values=files.values,
         endpoints=files.endpoints,
         files=tuple(files.digests.values()),
         root=str(files.root),
     )
+
+
+def _environment(files: Files, node: Node, given: str | None) -> str:
+    """What is broken: the lab, when there is one and nothing else is said."""
+    at = node.get("environment")
+    if given == LAB and files.lab is None and at is not None:
+        files.problems.error(
+            "the environment lab is an embedded lab's, and this drill names none",
+            at.at,
+            "say what is really broken, such as staging, or add lab: two-regions",
+        )
+    return given or (LAB if files.lab else "")
 
 
 def _objectives(files: Files, node: Node, fields: dict[str, Any]) -> tuple[Objective, ...]:

@@ -95,6 +95,12 @@ STEP = Table(
     Key("engine", name, "What carries the experiment out.", default="chaostoolkit"),
 )
 
+PATTERN = Text(
+    'a pattern such as "python:chaosgcp.**", "process:kubectl" or "http:https://chaos.example/**"',
+    pattern=r"(python|process|http|engine|load):\S.*",
+    lines=False,
+)
+
 GUARD = Table(
     "a guard",
     Key("probe", Text("the name of a probe"), "A probe that must stay good, or the drill is aborted and undone."),
@@ -158,6 +164,12 @@ DRILL = Table(
     Key("title", line, "What is exercised, in one line."),
     Key("system", name, "The system under test; one drill at a time per system. Default: the drill's name."),
     Key("lab", name, "An embedded lab to bring up for the drill, and down again."),
+    Key("environment", name, "What is broken, such as production, for policies; default on a lab: lab."),
+    Key(
+        "calls",
+        ListOf(PATTERN, least=1, expected="a list of patterns"),
+        "Code outside of drill's own that it means to call, where a policy wants that said.",
+    ),
     Key("with", MapOf(OneOf(text, Number("a number", whole=False))), "Values for ${…} in probes and experiments."),
     Key(
         "objectives",
