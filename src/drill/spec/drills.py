@@ -23,7 +23,7 @@ from drill.model import (
 )
 from drill.spec import project, references, source, tables
 from drill.spec.files import Files
-from drill.spec.load import read as read_load
+from drill.spec.loads import read as read_load
 from drill.spec.shape import BAD, suggest
 from drill.spec.source import Node
 
