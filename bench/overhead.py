@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import socket
 import statistics
@@ -14,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.rows import Row, Say, main, ratio
+from bench.rows import Row, Say, as_installed, main, ratio
 
 BIN = Path(sys.executable).parent
 WATCH_S = 1.0
@@ -54,12 +53,17 @@ def measure(quick: bool, say: Say) -> list[Row]:
             "drill": ([BIN / "drill", "run", "--plain", "drills/nothing.yaml"], 3),
             "chaos": ([BIN / "chaos", "--no-version-check", "run", "experiments/nothing.yaml"], 0),
         }
-        for n in range(times):
+        # Once more than is measured: the first run of each finds nothing in the caches.
+        for n in range(times + 1):
             for who, (argv, code) in commands.items():
                 took, used = once(argv, code, folder)
+                if n == 0:
+                    continue
                 wall[who].append(took - (WATCH_S if who == "drill" else 0))
                 cpu[who].append(used)
-            say(f"{n + 1} of {times}: drill {wall['drill'][-1]:.2f} s, chaos {wall['chaos'][-1]:.2f} s")
+            if n == 0:
+                continue
+            say(f"{n} of {times}: drill {wall['drill'][-1]:.2f} s, chaos {wall['chaos'][-1]:.2f} s")
     rows = []
     for what, seen, note in (
         ("a run of an experiment that does nothing, seconds", wall, f"less the {WATCH_S:g} s it watches"),
@@ -81,10 +85,10 @@ def listening() -> Iterator[int]:
 
 def once(argv: Sequence[Path | str], code: int, folder: Path) -> tuple[float, float]:
     """Wall and processor seconds of one command, its children included; it must end with *code*."""
-    state = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")}
+    environment = as_installed(folder) | {"XDG_STATE_HOME": str(folder / "state")}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.monotonic()
-    done = subprocess.run(argv, cwd=folder, env=os.environ | state, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     took = time.monotonic() - began
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != code:

@@ -9,6 +9,7 @@ import resource
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Protocol
 
 
@@ -96,6 +97,18 @@ def shown(value: float | None, otherwise: str = "not measured") -> str:
     if abs(value) >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.3g}"
+
+
+def as_installed(folder: Path) -> dict[str, str]:
+    """
+    The environment of a program on a machine where it ran before: its bytecode is kept, in *folder*.
+
+    Where Python is told to keep none, as in many containers, what stands in
+    site-packages has some all the same, and drill's own sources would be
+    compiled anew each time.
+    """
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    return environment | {"PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "HOME": str(folder)}
 
 
 def on_core(n: int) -> None:

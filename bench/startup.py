@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.rows import Row, Say, main, ratio
+from bench.rows import Row, Say, as_installed, main, ratio
 
 BIN = Path(sys.executable).parent
 EXPERIMENT = Path(__file__).parents[1] / "experiments" / "no-effect.yaml"
@@ -62,7 +61,7 @@ def alternating(ours: Sequence[Path | str], theirs: Sequence[Path | str], times:
 def once(argv: Sequence[Path | str], folder: Path) -> float:
     """Wall seconds of one command, which must succeed."""
     # Chaos Toolkit would ask the internet for its newest version and write a log into the folder.
-    environment = os.environ | {"CHAOSTOOLKIT_NO_CHECK": "1", "HOME": str(folder), "XDG_STATE_HOME": str(folder)}
+    environment = as_installed(folder) | {"CHAOSTOOLKIT_NO_CHECK": "1", "XDG_STATE_HOME": str(folder)}
     options = ["--no-version-check", "--log-file", str(folder / "log")] if Path(argv[0]).name == "chaos" else []
     command = [argv[0], *options, *argv[1:]]
     began = time.monotonic()

@@ -84,3 +84,18 @@ def test_help_imports_nothing_heavy() -> None:
     out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
 
     assert HEAVY & set(out.rpartition("LOADED")[2].split()) == set()
+
+
+def test_checking_an_experiment_imports_little() -> None:
+    """`drill lint` of one experiment needs neither the model of a run nor anything that is measured or driven."""
+    script = (
+        "import sys\nfrom drill.cli import main\n"
+        f"try:\n    main(['lint', {str(ROOT / 'experiments' / 'no-effect.yaml')!r}])\nexcept SystemExit:\n    pass\n"
+        "print('LOADED', *sorted(sys.modules))"
+    )
+    out = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+
+    loaded = set(out.rpartition("LOADED")[2].split())
+    assert "drill.spec.experiment" in loaded
+    unneeded = {*HEAVY, "numpy", "asyncio", "importlib.metadata", "drill.model", "drill.engines"} - {"yaml"}
+    assert unneeded & loaded == set()

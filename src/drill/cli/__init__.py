@@ -11,7 +11,6 @@ import importlib
 import io
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 import click
@@ -19,11 +18,23 @@ import click
 from drill import __version__
 from drill.errors import DrillError
 
-# In the order a newcomer meets them.
-COMMANDS = (
-    *("init", "lint", "plan", "run", "report", "abort", "restore", "stop-all", "resume"),
-    *("lab", "plugins", "schema"),
-)
+# In the order a newcomer meets them; what each does is said here, so that a list of them imports none.
+COMMANDS = {
+    "init": "Copy the shipped drills, experiments and probes into a folder.",
+    "lint": "Find every mistake in drills, probes and experiments, offline.",
+    "plan": "Show what a drill would break, undo and watch; nothing is touched.",
+    "doctor": "See whether this machine can run drills.",
+    "approve": "Say yes to one exact plan, where a policy wants that.",
+    "run": "Run a drill, or any Chaos Toolkit experiment.",
+    "report": "Write the reports of a run again.",
+    "abort": "End a run that goes on; its faults are undone.",
+    "restore": "Undo every fault that a run left.",
+    "stop-all": "End every run of this user, and refuse new ones.",
+    "resume": "Let drills begin again after `drill stop-all`.",
+    "lab": "Bring an embedded lab up or down, or see how it is.",
+    "plugins": "List engines, probe kinds, report formats and labs.",
+    "schema": "Print the JSON Schema of drills, probes or report.json.",
+}
 
 _NOBODY_READS = 141  # whoever read our output has gone, as `drill plan | head` does: what a shell makes of SIGPIPE
 
@@ -39,6 +50,10 @@ class Commands(click.Group):
             return None
         command = getattr(importlib.import_module(f"drill.cli.{cmd_name.replace('-', '_')}"), "command", None)
         return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -98,6 +113,8 @@ def _result(arguments: list[str] | None) -> int:
     except BrokenPipeError:
         return _NOBODY_READS
     except Exception:  # noqa: BLE001  a traceback is the right message for us, its exit code 1 would say "missed"
+        import traceback
+
         traceback.print_exc()
         return DrillError.exit_code
     return code if isinstance(code, int) else 0

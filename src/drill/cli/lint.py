@@ -57,8 +57,8 @@ def _all() -> list[Path]:
 
 
 def _check(file: Path) -> list[Problem]:
-    from drill import plugins, spec
-    from drill.spec import project, source
+    from drill import spec
+    from drill.spec import experiment, project, source
 
     shown = project.shown(file)
     try:
@@ -74,5 +74,4 @@ def _check(file: Path) -> list[Problem]:
             return [Problem(str(error), Position(shown))]
     if node.kind == "mapping" and node.key("probe") and node.key("kind"):
         return spec.check_probe(file)
-    _, problems = plugins.load("engine", "chaostoolkit")().lint(file, shown, {})
-    return list(problems)
+    return experiment.lint(file, shown, {}, node=node)[1]

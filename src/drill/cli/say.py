@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from drill.errors import Problem, Severity
+
+if TYPE_CHECKING:
+    from drill.doctor import Finding
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
@@ -23,11 +26,18 @@ def while_heard() -> Iterator[None]:
         sys.stdout.flush()
 
 
+policy_option = click.option(
+    "--policy",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="One more policy file, beside the drill-policy.yaml of the project and of the folders above it.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
 def data(value: Any) -> None:
     """Print one JSON document."""
+    import json
+
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
@@ -54,6 +64,15 @@ def problem_data(found: Problem) -> dict[str, Any]:
         "column": found.at.column if found.at else None,
         "hint": found.hint,
     }
+
+
+def findings(found: Iterable[Finding]) -> None:
+    """Print what was looked at, one line each, and what to do below it."""
+    for each in found:
+        mark, colour = {True: ("ok", "green"), None: ("--", "yellow"), False: ("no", "red")}[each.ok]
+        click.echo(f"  {click.style(mark, fg=colour)}  {each.about}: {each.said}")
+        if each.todo:
+            click.echo(f"        {each.todo}")
 
 
 def table(rows: Iterable[tuple[str, ...]], indent: str = "  ") -> None:

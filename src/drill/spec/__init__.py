@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from drill import plugins
 from drill.errors import Position, Problem
-from drill.model import Drill, Objective
-from drill.spec import drills, project
-from drill.spec.files import Files
+
+# Whoever checks one experiment needs none of the rest, and it takes longer to import than to check.
+if TYPE_CHECKING:
+    from drill.model import Drill, Objective
 
 __all__ = ["Loaded", "adhoc", "check_probe", "load"]
 
@@ -38,6 +39,9 @@ def load(path: Path, *, values: Mapping[str, str] | None = None, lab: str | None
     Raises:
         SpecError: With every error in any of the files.
     """
+    from drill.spec import drills
+    from drill.spec.files import Files
+
     files = Files(path, given=dict(values or {}), lab=lab)
     return Loaded(drills.read(files), files.sorted_problems())
 
@@ -66,6 +70,10 @@ def adhoc(
 
 def check_probe(path: Path) -> list[Problem]:
     """Every problem of a probe file read on its own, where any lab's endpoints may be meant."""
+    from drill import plugins
+    from drill.spec import project
+    from drill.spec.files import Files
+
     files = Files(path)
     labs = sorted(plugins.installed("lab"))
     offered: list[str] = []

@@ -27,11 +27,10 @@ from drill.spec.shape import (
     Ratio,
     Table,
     Text,
-    found,
     line,
     period,
 )
-from drill.spec.source import Node
+from drill.spec.source import Node, found
 from drill.spec.tables import PATTERN
 from drill.windows import DAYS, Freeze, Window
 

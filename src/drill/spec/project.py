@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from drill.errors import Position
-from drill.spec.shape import Problems
+
+if TYPE_CHECKING:
+    from drill.spec.shape import Problems
 
 FOLDERS = ("drills", "experiments", "probes")
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -48,6 +50,8 @@ def find(name: str, folder: str, *, root: Path, named_in: Path, at: Position, pr
             problems.error(f"no {sort} named {name}", at)
             return None
         here = {child.stem for child in (root / folder).glob("*") if child.suffix in SUFFIXES}
+        import difflib
+
         near = difflib.get_close_matches(name, sorted(here), n=1)
         listed = f"{folder}/ holds {', '.join(sorted(here))}" if here else f"there is no {shown(root / folder)}/ here"
         problems.error(f"no {sort} named {name}", at, f"did you mean {near[0]}?" if near else listed)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from drill.errors import Position, Problem, Severity
 from drill.spec.source import Node
+from drill.spec.source import found as found  # messages of every reader say it alike
 
 
 class Bad:
@@ -73,20 +74,6 @@ class Shape(Protocol):
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema (2020-12) of what is accepted."""
-
-
-def found(node: Node) -> str:
-    """What stands there, as a message shows it."""
-    if node.kind != "scalar":
-        return f"a {node.kind}"
-    if node.value is None:
-        return "empty"
-    if isinstance(node.value, bool):
-        return str(node.value).lower()
-    if isinstance(node.value, str):
-        text = node.value if len(node.value) <= 60 else node.value[:57] + "…"
-        return f'"{text}"'
-    return str(node.value)
 
 
 def _refuse(shape: Shape, node: Node, name: str, problems: Problems, hint: str | None = None) -> Bad:

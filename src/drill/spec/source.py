@@ -89,6 +89,20 @@ class Node:
             stack.extend(value for _, value in reversed(node.items))
 
 
+def found(node: Node) -> str:
+    """What stands there, as a message shows it."""
+    if node.kind != "scalar":
+        return f"a {node.kind}"
+    if node.value is None:
+        return "empty"
+    if isinstance(node.value, bool):
+        return str(node.value).lower()
+    if isinstance(node.value, str):
+        text = node.value if len(node.value) <= 60 else node.value[:57] + "…"
+        return f'"{text}"'
+    return str(node.value)
+
+
 def read(path: Path, shown: str | None = None) -> Node:
     """
     Read a `.json`, `.yaml` or `.yml` file.

@@ -25,6 +25,7 @@ from drill.spec import source
 from drill.spec.experiment import modules
 from drill.spec.experiment.findings import Findings, Here
 from drill.spec.experiment.sections import check
+from drill.spec.source import Node
 
 SUFFIXES = (".json", ".yaml", ".yml")
 
@@ -40,19 +41,20 @@ def this_machine() -> Here:
 
 
 def lint(
-    path: Path, shown: str, arguments: Mapping[str, Any], here: Here | None = None
+    path: Path, shown: str, arguments: Mapping[str, Any], here: Here | None = None, node: Node | None = None
 ) -> tuple[dict[str, Any] | None, list[Problem]]:
     """
     Read the experiment in *path*, which messages call *shown*.
 
-    *arguments* are the values a drill gives in place of the configuration's.
+    *arguments* are the values a drill gives in place of the configuration's; *node* is
+    the file as `source.read` gave it, when it has been read.
     Returns the document, None when it cannot be used, and every problem in file order.
     """
     if path.suffix not in SUFFIXES:
         hint = f"Chaos Toolkit reads files that end in {', '.join(SUFFIXES)}"
         return None, [Problem(f"{shown} is not named like an experiment", Position(shown), hint)]
     try:
-        node = source.read(path, shown)
+        node = node or source.read(path, shown)
     except SpecError as error:
         return None, list(error.problems)
     findings = Findings(here or this_machine())

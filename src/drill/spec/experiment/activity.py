@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from drill.spec.experiment import tolerance
 from drill.spec.experiment.findings import Findings, near, number
 from drill.spec.experiment.modules import Known
-from drill.spec.shape import found
-from drill.spec.source import Node
+from drill.spec.source import Node, found
 
 _KEYS = ("type", "name", "provider", "pauses", "background", "controls", "tolerance", "ref", "timeout", "dry")
 _OF_PROVIDER = ("module", "func", "arguments", "secrets", "path", "url", "method", "headers", "verify_tls")

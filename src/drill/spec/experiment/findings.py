@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from drill.errors import Problem, Severity
 from drill.spec.experiment import modules
-from drill.spec.shape import found
-from drill.spec.source import Node
+from drill.spec.source import Node, found
 
 REFERENCE = re.compile(r"\$\{([_a-zA-Z][_a-zA-Z0-9]*)\}")
 
 
 def which(path: str) -> bool:
+    import shutil  # most experiments name no program
+
     return shutil.which(path) is not None
 
 
@@ -132,6 +131,8 @@ class Findings:
 
 def near(word: Any, names: Iterable[str]) -> str | None:
     """A hint for a misspelt word."""
+    import difflib  # only mistakes need it
+
     found_ = difflib.get_close_matches(str(word), sorted(names), n=1, cutoff=0.7)
     return f"did you mean {found_[0]}?" if found_ else None
 

@@ -106,6 +106,7 @@ def _spec(module: str, folder: str) -> ModuleSpec | None:
     return found
 
 
+@lru_cache(maxsize=16)  # the functions of one experiment are mostly of one module
 def _tree(origin: str) -> ast.Module | None:
     try:
         if Path(origin).stat().st_size > 4_000_000:

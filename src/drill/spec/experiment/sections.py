@@ -7,8 +7,7 @@ from typing import Any
 
 from drill.spec.experiment.activity import Activities, controls
 from drill.spec.experiment.findings import Findings, near
-from drill.spec.shape import found
-from drill.spec.source import Node
+from drill.spec.source import Node, found
 
 _TOP = (
     *("version", "title", "description", "tags", "contributions", "configuration", "secrets", "controls"),

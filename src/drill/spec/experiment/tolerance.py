@@ -9,8 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from drill.spec.experiment.findings import Findings, number
-from drill.spec.shape import found
-from drill.spec.source import Node
+from drill.spec.source import Node, found
 
 # What chaoslib gives back, in place of one value.
 _PARTS = {"process": ("status", "stdout", "stderr"), "http": ("status", "headers", "body")}
