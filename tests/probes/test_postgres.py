@@ -110,9 +110,14 @@ async def test_a_killed_backend_leaves_the_write_unknown(server: Postgres) -> No
     assert (answer.outcome, answer.fate) == (Outcome.FAILED, Fate.UNKNOWN)
 
 
-async def test_a_success_that_no_standby_confirmed_is_unknown(server: Postgres) -> None:
+@pytest.mark.parametrize("connection", ["fresh", "pooled"])
+async def test_a_success_that_no_standby_confirmed_is_unknown(server: Postgres, connection: str) -> None:
     """Vector 9: COMMIT with the warning that the wait for its synchronous standby was cancelled is unknown."""
-    async with opened(PostgresProbe, dsn=server.dsn, write={"table": "synced", "create": True}) as prober:
+    table = f"synced_{connection}"
+    async with opened(
+        PostgresProbe, dsn=server.dsn, connection=connection, write={"table": table, "create": True}
+    ) as prober:
+        before = [await prober.sample(id) for id in (2, 3, 4)]
         server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         server.sql("SELECT pg_reload_conf()")
         try:
@@ -125,13 +130,14 @@ async def test_a_success_that_no_standby_confirmed_is_unknown(server: Postgres) 
             server.sql("ALTER SYSTEM RESET synchronous_standby_names")
             server.sql("SELECT pg_reload_conf()")
 
+        assert {one.fate for one in before} == {Fate.ACKNOWLEDGED}
         assert answer == Answer(
             Outcome.FAILED,
             "committed, but the wait for synchronous replication was cancelled",
             f"127.0.0.1:{server.port} timeline 1",
             Fate.UNKNOWN,
         )
-        assert (await prober.survivors(1, 1))[0] == [1]
+        assert (await prober.survivors(1, 9))[0] == [1, 2, 3, 4]
 
 
 async def test_a_frozen_server_fails_at_the_deadline_and_comes_back(server: Postgres) -> None:
@@ -167,6 +173,66 @@ async def test_giving_up_on_a_server_asks_nothing_more_of_it() -> None:
             await until(sampler, Outcome.FAILED)
 
     assert len(connections) == sum(sample.sent is not None for sample in seen)
+
+
+async def test_giving_up_on_a_query_asks_nothing_more_of_the_server(server: Postgres) -> None:
+    """Nor is there a second connection for a query that was under way: the first is dropped, and that is all."""
+    connections = 0
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        theirs, ours = await asyncio.open_connection("127.0.0.1", server.port)
+
+        async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            while data := await source.read(65536):
+                sink.write(data)
+            sink.close()
+
+        await asyncio.gather(copy(reader, ours), copy(theirs, writer), return_exceptions=True)
+
+    async with serving(forward) as port:
+        dsn = f"postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable"
+        async with sampling(
+            PostgresProbe, every=200, deadline=600, dsn=dsn, query="SELECT pg_sleep(5)", connection="pooled"
+        ) as (sampler, seen):
+            await until(sampler, Outcome.FAILED)
+
+    assert {sample.detail for sample in seen if sample.outcome is Outcome.FAILED} == {"no answer within 600 ms"}
+    assert connections == sum(sample.sent is not None for sample in seen)
+
+
+async def test_a_kept_connection_tells_once_and_for_all_who_answers(server: Postgres) -> None:
+    """What was prepared on it writes, fails and is told like every other insert."""
+    write = {"table": "kept_open", "create": True}
+    async with opened(PostgresProbe, dsn=server.dsn, connection="pooled", write=write) as prober:
+        good = [await prober.sample(id) for id in range(5)]
+        duplicate = await prober.sample(3)
+        after = await prober.sample(5)
+        survivors, by = await prober.survivors(0, 9)
+
+    assert good == [Answer(Outcome.OK, served_by=by, fate=Fate.ACKNOWLEDGED)] * 5
+    assert (duplicate.outcome, duplicate.fate) == (Outcome.FAILED, Fate.REFUSED)
+    assert duplicate.detail.startswith("23505 ")
+    assert after == good[0]
+    assert survivors == [0, 1, 2, 3, 4, 5]
+
+
+async def test_more_than_a_server_can_do_is_unknown_and_leaves_it_its_connections(server: Postgres) -> None:
+    """A pool grows no further while answers come: what is beyond was not sent, and known not to be written."""
+    server.sql("CREATE TABLE slowly (id bigint PRIMARY KEY CHECK (pg_sleep(0.02) IS NOT NULL))")
+    async with opened(PostgresProbe, dsn=server.dsn, connection="pooled", write={"table": "slowly"}) as prober:
+        first = await prober.sample(0)
+        answers = await asyncio.gather(*(prober.sample(id) for id in range(1, 201)))
+        survivors, _ = await prober.survivors(0, 200)
+
+    busy = [answer for answer in answers if answer.outcome is Outcome.UNKNOWN]
+    assert first.outcome is Outcome.OK
+    assert {(one.detail, one.fate) for one in busy} == {
+        ("not sent: every connection of this prober is in use, though answers come", Fate.REFUSED)
+    }
+    assert {one.outcome for one in answers} == {Outcome.OK, Outcome.UNKNOWN}
+    assert len(answers) - len(busy) == len(survivors) - 1 <= 60
 
 
 async def test_of_several_hosts_a_frozen_one_does_not_hide_the_others(server: Postgres, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from drill.errors import EnvironmentFault, Problem
@@ -12,19 +12,17 @@ from drill.model import SECOND, Fate, Outcome, Probe
 from drill.probes import Answer
 from drill.probes.expectation import number, shown
 from drill.probes.failure import failed, said
+from drill.probes.pool import Busy, Pool
 from drill.spec.shape import Choice, Key, Number, Table, Text, anything, boolean, text
 from drill.spec.shape import number as a_number
+
+if TYPE_CHECKING:
+    from drill.probes.postgres_session import PostgresSession
 
 # The transaction may have been committed although the server reports an error.
 _IN_DOUBT = {"08007", "40003"}
 # The commit is there, but the standby that was to have it may not: success with a warning is no acknowledgement.
 _SYNC_CANCELLED = re.compile(r"cancell?ing (the )?wait for synchronous replication", re.IGNORECASE)
-
-# Who answers and in which timeline. The timeline in pg_control_checkpoint() is that of the last checkpoint, so
-# stale just after a promotion; the name of the current WAL file is not.
-_SERVER = "host(inet_server_addr()) || ':' || inet_server_port()"
-_WRITER = f"{_SERVER} || ' timeline ' || ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
-_WHO = f"CASE WHEN pg_is_in_recovery() THEN {_SERVER} || ' standby' ELSE {_WRITER} END"
 
 # An empty message in the write-ahead log is a write like any other, needs no table and leaves nothing behind.
 _TAKES_WRITES = (
@@ -40,8 +38,8 @@ _APPLIED = (
     "pg_is_in_recovery()::int WHERE $1::text IS NOT NULL"
 )
 
-# A pool that once grew must not keep a server's connections from others.
-_IDLE = 5
+# A server takes a hundred connections unless told otherwise, and others want some of them.
+_MOST = 60
 
 # Neither is measured: both may take as long as they need.
 _OPEN_S = 10.0
@@ -131,12 +129,12 @@ class PostgresProbe:
         self._asks_who = bool(options.get("served_by"))
         self._pooled = options.get("connection") == "pooled"
         self._write = options.get("write")
-        self._idle: list[Any] = []
+        self._pool = Pool(str(options["dsn"]), self._connect, most=_MOST)
         if self._write:
             # Both are plain names (the shapes above), and quoted: nothing else can hide in them.
             table = ".".join(f'"{part}"' for part in self._write["table"].split("."))
             column = f'"{self._write.get("column") or "id"}"'
-            self._insert_one = f"INSERT INTO {table} ({column}) VALUES ($1) RETURNING {_WRITER}"  # noqa: S608 see above
+            self._insert_one = f"INSERT INTO {table} ({column}) VALUES ($1)"  # noqa: S608 see above
             self._select = f"SELECT {column} FROM {table} WHERE {column} BETWEEN $1 AND $2 ORDER BY 1"  # noqa: S608 same
             self._create_table = (
                 f"CREATE TABLE IF NOT EXISTS {table} "
@@ -150,7 +148,12 @@ class PostgresProbe:
         """
         import asyncpg
 
+        from drill.probes.postgres_session import SERVER, WRITER, PostgresSession
+
         self._asyncpg = asyncpg
+        self._sessions = PostgresSession
+        self._writer = f"SELECT {WRITER}"
+        self._who = f"SELECT CASE WHEN pg_is_in_recovery() THEN {SERVER} || ' standby' ELSE {WRITER} END"
         self._errors: tuple[type[Exception], ...] = (
             OSError,
             asyncpg.PostgresError,
@@ -162,113 +165,79 @@ class PostgresProbe:
 
     async def _create(self, table: str) -> None:
         try:
-            connection = await self._connect(writable=True, share=_OPEN_S / len(self._hosts))
+            session = await self._connect(writable=True, share=_OPEN_S / len(self._hosts))
             try:
-                await connection.execute(self._create_table, timeout=_OPEN_S)
+                async with asyncio.timeout(_OPEN_S):
+                    await session.execute(self._create_table)
             finally:
-                connection.terminate()
+                session.close()
         except self._errors as error:
             raise EnvironmentFault(f"the table {table} cannot be created: {self._said(error)}") from error
 
     async def sample(self, id: int | None) -> Answer:
-        connection = None
+        session = None
         good = False
         try:
             try:
-                connection = await self._take()
+                session = await (self._pool.take() if self._pooled else self._connect())
+            except Busy:
+                why = "not sent: every connection of this prober is in use, though answers come"
+                return Answer(Outcome.UNKNOWN, why, fate=None if id is None else Fate.REFUSED)
             except self._errors as error:
                 # Without a connection nothing was written.
                 return self._failed(error, None if id is None else Fate.REFUSED)
             try:
-                answer = await (self._ask(connection) if id is None else self._insert(connection, id))
+                answer = await (self._ask(session) if id is None else self._insert(session, id))
             except self._errors as error:
                 return self._failed(error, None if id is None else _fate(error))
             # A server that answers, but not as it should (a demoted one above all), is looked for anew.
             good = answer.outcome is Outcome.OK
             return answer
         finally:
-            if connection is not None:
-                self._give_back(connection, good)
+            if session is not None:
+                if self._pooled:
+                    self._pool.give_back(session, good=good)
+                else:
+                    session.close()
 
-    async def _take(self) -> Any:
-        while self._pooled and self._idle:
-            connection = self._idle.pop()
-            if not connection.is_closed():
-                return connection
-        return await self._connect()
-
-    def _give_back(self, connection: Any, good: bool) -> None:
-        # A connection that met an error, a read-only server above all, is not used again.
-        if self._pooled and good and len(self._idle) < _IDLE and not connection.is_closed():
-            self._idle.append(connection)
-        else:
-            connection.terminate()
-
-    async def _connect(self, *, writable: bool = False, share: float | None = None) -> Any:
+    async def _connect(self, *, writable: bool = False, share: float | None = None) -> PostgresSession:
         last: Exception | None = None
-        options = {"target_session_attrs": "read-write"} if writable else {}
         for dsn in self._hosts:
             # The last one may use up what is left of the deadline.
             limit = share or (self._share if dsn is not self._hosts[-1] else None)
             try:
-                return await self._asyncpg.connect(dsn, timeout=limit, statement_cache_size=0, **options)
+                return await self._sessions.connect(dsn, timeout=limit, writable=writable)
             except self._errors as error:
                 last = error
         assert last is not None
         raise last
 
-    async def _run(self, connection: Any, query: str, *arguments: Any) -> list[Any]:
-        """
-        One query; when cancelled, the connection is simply dropped.
-
-        asyncpg would open another connection to ask the server to cancel: more
-        load on a server in trouble, and it can turn a commit into one that no standby has.
-        """
-        running = asyncio.ensure_future(connection.fetch(query, *arguments))
-        try:
-            return list(await asyncio.shield(running))
-        except asyncio.CancelledError:
-            running.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-            connection.terminate()
-            raise
-
-    async def _insert(self, connection: Any, id: int) -> Answer:
-        warnings: list[str] = []
-
-        def heard(_: Any, message: Any) -> None:
-            warnings.append(message.message or "")
-
-        connection.add_log_listener(heard)
-        try:
-            rows = await self._run(connection, self._insert_one, id)
-        finally:
-            if not connection.is_closed():
-                connection.remove_log_listener(heard)
-        by = rows[0][0] if rows else None
+    async def _insert(self, session: PostgresSession, id: int) -> Answer:
+        by, warnings = await session.insert(self._insert_one, id)
         if any(_SYNC_CANCELLED.search(warning) for warning in warnings):
             return Answer(
                 Outcome.FAILED, "committed, but the wait for synchronous replication was cancelled", by, Fate.UNKNOWN
             )
         return Answer(Outcome.OK, served_by=by, fate=Fate.ACKNOWLEDGED)
 
-    async def _ask(self, connection: Any) -> Answer:
+    async def _ask(self, session: PostgresSession) -> Answer:
         if self._lag:
             stage = self._lag["stage"]
             query = _APPLIED if stage == "applied" else _LAG.format(stage)
-            rows = await self._run(connection, query, self._lag.get("standby") or "")
+            rows = await session.fetch(query, self._lag.get("standby") or "")
             if not rows[0][1]:
                 nobody = "it is no standby" if stage == "applied" else "no standby is connected"
-                return Answer(Outcome.FAILED, nobody, await self._who(connection))
+                return Answer(Outcome.FAILED, nobody, await self._server(session))
         else:
-            rows = await self._run(connection, self._query)
+            rows = await session.fetch(self._query)
         value = rows[0][0] if rows and len(rows[0]) else None
-        by = await self._who(connection)
+        by = await self._server(session)
         lacking = _lacking(self._expect, rows, value)
         outcome = Outcome.FAILED if lacking else Outcome.OK
         return Answer(outcome, lacking, by, value=_number(value))
 
-    async def _who(self, connection: Any) -> str | None:
-        return (await self._run(connection, f"SELECT {_WHO}"))[0][0] if self._asks_who else None
+    async def _server(self, session: PostgresSession) -> str | None:
+        return (await session.fetch(self._who))[0][0] if self._asks_who else None
 
     def _failed(self, error: Exception, fate: Fate | None) -> Answer:
         answer = failed(error, fate)
@@ -302,24 +271,21 @@ class PostgresProbe:
 
     async def _survivors_of(self, dsn: str, first: int, last: int) -> tuple[int, str, list[int]] | str:
         """Timeline, server and ids; or in words why there are none."""
-        connection = None
+        session = None
         try:
             async with asyncio.timeout(_SURVIVORS_S):
-                connection = await self._asyncpg.connect(
-                    dsn, timeout=_SURVIVORS_S / 4, statement_cache_size=0, target_session_attrs="read-write"
-                )
-                by = (await self._run(connection, f"SELECT {_WRITER}"))[0][0]
-                rows = await self._run(connection, self._select, first, last)
+                session = await self._sessions.connect(dsn, timeout=_SURVIVORS_S / 4, writable=True)
+                by = (await session.fetch(self._writer))[0][0]
+                rows = await session.fetch(self._select, first, last)
         except self._errors as error:
             return self._said(error)
         finally:
-            if connection is not None:
-                connection.terminate()
+            if session is not None:
+                session.close()
         return int(by.rpartition(" ")[2]), by, [row[0] for row in rows]
 
     async def close(self) -> None:
-        while self._idle:
-            self._idle.pop().terminate()
+        self._pool.close()
 
 
 def _fate(error: Exception) -> Fate:
