@@ -324,6 +324,9 @@ class LedgerRecord(Field, frozen=True):
     zombie: int | None
     duplicates: int | None
     holes: int | None
+    reordered: CountBounds
+    redelivered: CountBounds
+    longest_redelivery: BoundsS
     rpo: BoundsS
     examples: dict[str, list[int]]
     exposure: dict[str, Any]

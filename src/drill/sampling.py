@@ -14,10 +14,10 @@ from contextlib import suppress
 from drill.clock import Clock
 from drill.errors import DrillError, EnvironmentFault, Refused
 from drill.journal import Journal
-from drill.model import SECOND, Plan, Sample, Samples, SurvivorRead, Survivors, WritesPlanned
+from drill.model import SECOND, Plan, Sample, Samples, Survivors, WritesPlanned
 from drill.probes import Prober
 from drill.probes.sampler import Sampler
-from drill.probes.survivors import own, settle
+from drill.probes.survivors import found, settle
 from drill.scrub import Scrubber
 from drill.watch import Watch
 
@@ -149,10 +149,9 @@ class Sampling:
         if probe not in self._first_ids:
             raise EnvironmentFault("nothing was written yet")
         sent = self._clock.now()
-        first = self._first_ids[probe]
-        ids, source = await self._probers[probe].survivors(first, self._last_ids[probe])
-        ended = self._clock.now()
-        read = SurvivorRead(sent=sent, ended=ended, ids=own(ids, first, self._strides[probe]), source=source)
+        first, last, prober = self._first_ids[probe], self._last_ids[probe], self._probers[probe]
+        ids, source = await prober.survivors(first, last)
+        read = found(prober, sent, self._clock.now(), ids, source, first, last, self._strides[probe])
         self._journal.append(Survivors(at=read.ended, probe=probe, read=read))
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from drill.errors import EnvironmentFault
 from drill.model import Fate, Outcome
-from drill.probes import Answer
+from drill.probes import Answer, Prober
 from drill.probes.rabbitmq import RabbitmqProbe
 from tests.probes.asking import ask, opened, sampling, until
 from tests.probes.brokers import Rabbitmq, rabbitmq
@@ -154,6 +154,87 @@ async def test_reading_while_writing_goes_on_misses_nothing(broker: Rabbitmq) ->
             twice.append(len(survivors) - len(set(survivors)))
 
     assert (missed, twice) == ([[]] * 4, [0] * 4)
+
+
+@pytest.mark.parametrize("kind", ["quorum", "classic"])
+async def test_looking_changes_no_order(broker: Rabbitmq, kind: str) -> None:
+    """Published one after the other, messages are handed out in that order however often one looks."""
+    write = {"queue": f"drill.ordered.{kind}", "type": kind}
+    async with opened(RabbitmqProbe, url=broker.url, connection="pooled", write=write) as prober:
+        for id in range(1, 60):
+            await prober.sample(id)
+        orders = []
+        for _ in range(3):
+            await prober.survivors(1, 99)
+            orders.append(prober.deliveries(1, 99))  # type: ignore[attr-defined]
+
+    assert orders == [()] * 3
+
+
+async def test_messages_out_of_order_are_told(broker: Rabbitmq) -> None:
+    """A message that came after a higher one is named with it."""
+    async with opened(RabbitmqProbe, url=broker.url, connection="pooled", write={"queue": "drill.shuffled"}) as prober:
+        for id in (1, 4, 2, 3, 5):
+            await prober.sample(id)
+        await prober.survivors(1, 9)
+        late = [(each.id, each.after, each.again) for each in prober.deliveries(1, 9)]  # type: ignore[attr-defined]
+
+    assert late == [(2, 4, None), (3, 4, None)]
+
+
+async def test_a_consumer_takes_each_message_and_tells_which_came_again(broker: Rabbitmq) -> None:
+    """Nothing is left in the queue, and a message that comes a second time is told with how long after the first."""
+    write = {"queue": "drill.consumed", "consume": True}
+    async with opened(RabbitmqProbe, url=broker.url, connection="pooled", write=write) as prober:
+        before = [await prober.sample(id) for id in range(1, 40)]
+        once, _ = await prober.survivors(1, 99)
+        other = await aiormq.connect(broker.url)
+        await (await other.channel()).basic_publish(b"7", routing_key="drill.consumed")
+        await other.close()
+        twice = await taken(prober, 7, 7)
+        (again,) = prober.deliveries(1, 99)  # type: ignore[attr-defined]
+        left = await ask(RabbitmqProbe, url=broker.url, queue="drill.consumed")
+
+    assert before == [acknowledged(broker)] * 39
+    assert once == list(range(1, 40))
+    assert twice == sorted([*once, 7])
+    assert left.value == 0
+    assert (again.id, again.after) == (7, None)
+    assert again.again is not None
+    assert again.again > again.at
+
+
+async def test_a_consumer_is_back_when_its_broker_is(broker: Rabbitmq) -> None:
+    """It connects again by itself, and takes what was confirmed before and after."""
+    write = {"queue": "drill.worker", "consume": True}
+    async with opened(RabbitmqProbe, url=broker.url, connection="pooled", write=write) as prober:
+        before = await prober.sample(1)
+        await taken(prober, 1)
+        broker.registered("drill.worker")
+        broker.kill()
+        broker.start()
+        confirmed = 0
+        for id in range(2, 60):
+            answer = await asyncio.wait_for(prober.sample(id), 10)
+            confirmed = id if answer.fate is Fate.ACKNOWLEDGED else confirmed
+            if confirmed:
+                break
+            await asyncio.sleep(0.5)
+        found = await taken(prober, confirmed)
+
+    assert before == acknowledged(broker)
+    assert set(found) >= {1, confirmed}
+
+
+async def taken(prober: Prober, *ids: int) -> list[int]:
+    """All that the consumer took, once *ids* are among them (as often as they stand there); 30 seconds at most."""
+    found: list[int] = []
+    for _ in range(600):
+        found = prober._consumer.seen.ids(1, 99)  # type: ignore[attr-defined]
+        if all(found.count(id) >= ids.count(id) for id in ids):
+            return found
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"of {ids} only {found} came")
 
 
 async def test_a_frozen_broker_fails_at_the_deadline_and_comes_back(broker: Rabbitmq) -> None:

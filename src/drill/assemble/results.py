@@ -202,6 +202,12 @@ def ledger_record(ledger: Ledger, probe: Probe) -> LedgerRecord:
         **sizes,
         worst_case=ledger.worst_case if settled else None,
         duplicates=ledger.duplicates if settled else None,
+        reordered=counted(_count(ledger.reordered), "the store hands nothing out in an order"),
+        redelivered=counted(_count(ledger.redelivered), "no consumer took messages while the drill ran"),
+        longest_redelivery=span(
+            None if ledger.redelivery is None else Bounds(ledger.redelivery, ledger.redelivery),
+            "no consumer took messages while the drill ran" if ledger.redelivered is None else "nothing came twice",
+        ),
         rpo=span(ledger.rpo, why if not settled else "the bounds of the loss are not known"),
         examples={name: list(ids[:EXAMPLES]) for name, ids in sets.items() if ids},
         exposure={
@@ -215,6 +221,10 @@ def ledger_record(ledger: Ledger, probe: Probe) -> LedgerRecord:
         settled=ledger.settled,
         reason=None if settled else why,
     )
+
+
+def _count(ids: tuple[int, ...] | None) -> Bounds | None:
+    return None if ids is None else Bounds(len(ids), len(ids))
 
 
 def estimate_record(estimate: Estimate, since: Since) -> EstimateRecord:

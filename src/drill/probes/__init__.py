@@ -9,12 +9,12 @@ sees what a client would see.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
 from drill.errors import Problem
-from drill.model import Fate, Outcome, Probe
+from drill.model import Delivery, Fate, Outcome, Probe
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -64,8 +64,21 @@ class Prober(Protocol):
         Raises EnvironmentFault when they cannot be read.
         """
 
+    # A queue's prober may also have `deliveries(first, last)`: what its last reading says of their order.
+
     async def close(self) -> None:
         """Let go of everything within a second, whatever the other side does."""
+
+
+@runtime_checkable
+class Delivers(Protocol):
+    """What the prober of a queue has beside."""
+
+    # Messages are taken from the queue as they come.
+    consumes: bool
+
+    def deliveries(self, first: int, last: int) -> tuple[Delivery, ...]:
+        """The messages of the last reading that came more than once or out of order."""
 
 
 class ProbeKind(Protocol):

@@ -7,9 +7,11 @@ import logging
 import re
 from typing import Any
 
+from drill.clock import SystemClock
 from drill.errors import EnvironmentFault, Problem
-from drill.model import SECOND, Fate, Outcome, Probe
+from drill.model import SECOND, Delivery, Fate, Outcome, Probe
 from drill.probes import Answer
+from drill.probes.deliveries import Consumer, Deliveries
 from drill.probes.failure import failed, said
 from drill.probes.lookup import lookup
 from drill.spec.shape import Choice, Key, ListOf, OneOf, Table, boolean, integer, text
@@ -67,6 +69,11 @@ class RabbitmqProbe:
                 "write",
                 Key("queue", text, "The probe's own queue; drill.NAME unless said otherwise."),
                 Key("type", Choice("quorum", "classic"), "quorum (default): replicated; classic: on one node."),
+                Key(
+                    "consume",
+                    boolean,
+                    "true: a consumer takes each message as it comes, as a worker would; longest redelivery is told.",
+                ),
                 Key("durable", boolean, "false: a classic queue that is gone with its node, and all that is in it."),
             ),
             "Ids are published to a durable queue, mandatory and with publisher confirms.",
@@ -103,6 +110,11 @@ class RabbitmqProbe:
         self._write = options.get("write")
         if self._write is not None:
             self._queue = self._write.get("queue") or f"drill.{probe.name}"
+        self.consumes = bool((self._write or {}).get("consume"))
+        self._clock = SystemClock()
+        self._read_order = Deliveries()
+        self._consumer: Consumer | None = None
+        self._consuming: asyncio.Task[None] | None = None
         self._idle: list[_Link] = []
         self._parting: set[asyncio.Task[None]] = set()
 
@@ -134,6 +146,13 @@ class RabbitmqProbe:
             raise EnvironmentFault("a rabbitmq probe needs URLs such as amqp://host:5672/") from error
         if self._write is not None:
             await self._declare(self._write.get("type") or "quorum")
+        if self.consumes:
+            self._consumer = Consumer(self._any, str(self._queue), self._errors, self._clock)
+            self._consuming = asyncio.create_task(self._consumer.run(), name=f"consumer of {self._queue}")
+
+    async def _any(self) -> _Link:
+        """A link for the consumer, which has no deadline of the drill's to keep."""
+        return await self._connect(_OPEN_S / len(self._servers))
 
     async def _declare(self, kind: str) -> None:
         link = None
@@ -265,32 +284,48 @@ class RabbitmqProbe:
         try:
             async with asyncio.timeout(_SURVIVORS_S):
                 link = await self._connect(_SURVIVORS_S / len(self._servers) / 2)
-                ids = await self._read(link)
+                await (self._drained(link) if self.consumes else self._read(link))
         except self._aiormq.exceptions.ChannelNotFoundEntity as error:
             # "home node of durable queue is down" is the same error, and says nothing of the messages.
             if "no queue" not in str(error.args[-1:]):
                 raise EnvironmentFault(f"the queue cannot be read: {self._said(error)}") from error
-            ids = []
+            self._read_order = Deliveries()
         except self._errors as error:
             raise EnvironmentFault(f"the queue cannot be read: {self._said(error)}") from error
         finally:
             self._part(link)
         assert link is not None
-        return sorted(id for id in ids if first <= id <= last), link.address
+        return self._order.ids(first, last), link.address
 
-    async def _read(self, link: _Link) -> list[int]:
+    @property
+    def _order(self) -> Deliveries:
+        return self._read_order if self._consumer is None else self._consumer.seen
+
+    def deliveries(self, first: int, last: int) -> tuple[Delivery, ...]:
+        return self._order.noteworthy(first, last)
+
+    async def _drained(self, link: _Link) -> None:
+        """Wait until the consumer has taken everything: the queue is empty twice."""
+        empty = 0
+        while empty < 2:
+            await asyncio.sleep(_EMPTY_AGAIN_S)
+            waiting = (await link.wait(link.channel.queue_declare(self._queue, passive=True))).message_count
+            empty = 0 if waiting else empty + 1
+
+    async def _read(self, link: _Link) -> None:
         """What the queue holds: consumed without acknowledging until it is empty twice, then given back."""
-        held: list[int | None] = []
+        seen, held = Deliveries(), 0
         channels: list[Any] = []
         limit = 0
 
         async def handed(message: Any) -> None:
-            body = bytes(message.body)
-            held.append(int(body) if body.isdigit() else None)
+            nonlocal held
+            held += 1
+            seen.note(bytes(message.body), self._clock.now())
 
         empty = 0
         while empty < 2:
-            if len(held) >= limit:
+            if held >= limit:
                 channels.append(await link.wait(link.connection.channel(publisher_confirms=False)))
                 await link.wait(channels[-1].basic_qos(prefetch_count=_UNACKED))
                 await link.wait(channels[-1].basic_consume(self._queue, handed, no_ack=False))
@@ -304,8 +339,8 @@ class RabbitmqProbe:
                 await link.wait(channel.basic_cancel(tag))
         for channel in channels if held else []:
             await link.wait(channel.basic_nack(0, multiple=True, requeue=True))
-        await self._given_back(link, len(held))
-        return [id for id in held if id is not None]
+        await self._given_back(link, held)
+        self._read_order = seen
 
     async def _given_back(self, link: _Link, held: int) -> None:
         """Wait until the queue has what it had handed out; the next reading would miss it otherwise."""
@@ -317,6 +352,9 @@ class RabbitmqProbe:
                 await asyncio.sleep(_EMPTY_AGAIN_S)
 
     async def close(self) -> None:
+        if self._consuming is not None:
+            self._consuming.cancel()
+            await asyncio.wait([self._consuming], timeout=_PART_S)
         while self._idle:
             self._part(self._idle.pop())
         if self._parting:

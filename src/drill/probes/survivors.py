@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
+import msgspec
+
 from drill.clock import Clock
 from drill.errors import EnvironmentFault
 from drill.model import SECOND, SurvivorRead
-from drill.probes import Prober
+from drill.probes import Delivers, Prober
 
 # Both from measurement.md, section 6: what was still arriving between two readings shows in the second.
 APART = 2 * SECOND
@@ -67,4 +69,15 @@ async def _read(prober: Prober, first: int, last: int, stride: int, clock: Clock
         return SurvivorRead(sent=sent, ended=clock.now(), error=str(error))
     except TimeoutError:
         return SurvivorRead(sent=sent, ended=clock.now(), error="the survivors could not be read in time")
-    return SurvivorRead(sent=sent, ended=clock.now(), ids=own(ids, first, stride), source=source)
+    return found(prober, sent, clock.now(), ids, source, first, last, stride)
+
+
+def found(
+    prober: Prober, sent: int, ended: int, ids: Iterable[int], source: str, first: int, last: int, stride: int
+) -> SurvivorRead:
+    """One reading of what *prober* found, with its order where the store has one."""
+    read = SurvivorRead(sent=sent, ended=ended, ids=own(ids, first, stride), source=source)
+    if not isinstance(prober, Delivers):
+        return read
+    deliveries = tuple(each for each in prober.deliveries(first, last) if (each.id - first) % stride == 0)
+    return msgspec.structs.replace(read, deliveries=deliveries, consumed=prober.consumes)
