@@ -14,7 +14,7 @@ from drill.cli import schema
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("of", ["drill", "probe", "report"])
+@pytest.mark.parametrize("of", ["drill", "probe", "policy", "report"])
 def test_the_published_schema_is_up_to_date(of: str) -> None:
     """reports/schema/ holds what `drill schema` prints."""
     assert (ROOT / "reports/schema" / f"{of}.schema.json").read_text() == schema.document(of)

@@ -8,11 +8,18 @@ from typing import Any
 
 import msgspec
 
-from drill.model import SECOND, Drill, Load, Plan, StepKind
+from drill.model import SECOND, Drill, Load, Permission, Plan, StepKind
 from drill.spec import references
 
 
-def make(drill: Drill, endpoints: Mapping[str, str], *, lab_folder: str | None = None, carrying_out: int = 0) -> Plan:
+def make(
+    drill: Drill,
+    endpoints: Mapping[str, str],
+    *,
+    lab_folder: str | None = None,
+    carrying_out: int = 0,
+    permission: Permission | None = None,
+) -> Plan:
     """
     Fill in endpoints and `with:` values.
 
@@ -54,6 +61,7 @@ def make(drill: Drill, endpoints: Mapping[str, str], *, lab_folder: str | None =
         disaster=drill.disaster,
         lab=drill.lab,
         environment=drill.environment,
+        permission=permission,
         files=drill.files,
         digest=digest(drill),
     )

@@ -40,6 +40,14 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """What an engine says of one fault: all that it would run, and the regions it names (None: it cannot tell)."""
+
+    calls: tuple[Call, ...]
+    regions: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """
     What a policy has to know of a run.

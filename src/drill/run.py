@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from drill import __version__, artifacts, load, locks, orders, plan, plugins, restoring, state
+from drill import __version__, artifacts, load, locks, orders, permission, plan, plugins, restoring, state
 from drill.clock import SystemClock
 from drill.conductor import Conductor
 from drill.engines import limits
@@ -72,15 +72,18 @@ async def run(
     on: Path | str | None = None,
     trigger: str = "manual",
     cycle: int | None = None,
+    policy: Path | None = None,
 ) -> Finished:
     """
     Bring the lab up (or use the one named by *on*), carry the drill out, write the reports.
 
-    The first fault waits for a random share of *cycle* (nanoseconds) or of the drill's own.
+    The first fault waits for a random share of *cycle* (nanoseconds) or of the drill's own. *policy* is one
+    more policy file beside those of the project and the folders above it.
 
     Raises:
         EnvironmentFault: The run could not begin; nothing was broken.
     """
+    permitted = permission.require(drill, environment, policy=policy, cycle=cycle)
     if drill.load is not None:
         load.check(drill.load)
     home = state.folder(environment)
@@ -97,6 +100,7 @@ async def run(
                     lab.endpoints if lab else {},
                     lab_folder=str(lab.folder) if lab else None,
                     carrying_out=sum(each.inject for each in taking.values()),
+                    permission=permitted,
                 )
                 probers, known = _probers(made, environment)
                 sends, more = _load(made, drill.root, environment)

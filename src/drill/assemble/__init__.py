@@ -17,7 +17,7 @@ from drill.assemble.probes import baseline, probe_record
 from drill.assemble.results import estimate_record, ledger_record, measured_record, objective_record, split_brain_record
 from drill.assemble.units import Since, seconds, utc
 from drill.measure import measure
-from drill.model import Delayed, Guard, History, Judgement, Measured, Note, Usual
+from drill.model import Delayed, Guard, History, Judgement, Measured, Note, Permission, Usual
 from drill.record import SCHEMA, Artifact, PhaseRecord, Record
 from drill.verdict import judge
 
@@ -100,6 +100,8 @@ def _plan(history: History) -> dict[str, Any]:
     return {
         "digest": plan.digest or None,
         "lab": plan.lab,
+        "environment": plan.environment or None,
+        "permission": _permission(plan.permission),
         "judged": list(plan.judged),
         "observed": list(plan.observed),
         "redundancy": list(plan.redundancy),
@@ -109,6 +111,26 @@ def _plan(history: History) -> dict[str, Any]:
         "usual": None if plan.usual is None else dict(_usual(plan.usual)),
         "disaster": plan.disaster,
         "files": [{"path": file.path, "sha256": file.sha256} for file in plan.files],
+    }
+
+
+def _permission(given: Permission | None) -> dict[str, Any] | None:
+    """Who ran it, by which policies, and who had approved; None when no policy applied."""
+    if given is None:
+        return None
+    return {
+        "who": list(given.who),
+        "policies": [{"path": file.path, "sha256": file.sha256} for file in given.policies],
+        "approvals": [
+            {
+                "by": each.by,
+                "at": utc(each.at),
+                "expires": utc(each.expires),
+                "reason": each.reason,
+                "signed": each.signed,
+            }
+            for each in given.approvals
+        ],
     }
 
 

@@ -33,7 +33,7 @@ COMMANDS = {
     "resume": "Let drills begin again after `drill stop-all`.",
     "lab": "Bring an embedded lab up or down, or see how it is.",
     "plugins": "List engines, probe kinds, report formats and labs.",
-    "schema": "Print the JSON Schema of drills, probes or report.json.",
+    "schema": "Print the JSON Schema of drills, probes, policies or report.json.",
 }
 
 _NOBODY_READS = 141  # whoever read our output has gone, as `drill plan | head` does: what a shell makes of SIGPIPE

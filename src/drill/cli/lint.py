@@ -18,7 +18,7 @@ _READ = 500  # problems that are printed
 @say.json_option
 def command(files: tuple[Path, ...], strict: bool, as_json: bool) -> None:
     """
-    Check FILES: drills, and any Chaos Toolkit experiment (JSON or YAML), offline.
+    Check FILES: drills, probes, policies and any Chaos Toolkit experiment (JSON or YAML), offline.
 
     Without FILES, every file in drills/, experiments/ and probes/ is checked. Nothing is
     imported or run, and no environment variable is needed. Exit code 2 when a
@@ -48,7 +48,8 @@ def command(files: tuple[Path, ...], strict: bool, as_json: bool) -> None:
 
 
 def _all() -> list[Path]:
-    return [
+    policy = [Path("drill-policy.yaml")] if Path("drill-policy.yaml").is_file() else []
+    return policy + [
         file
         for folder in ("drills", "experiments", "probes")
         for file in sorted(Path(folder).rglob("*"))
@@ -72,6 +73,10 @@ def _check(file: Path) -> list[Problem]:
             return list(error.problems)
         except EnvironmentFault as error:
             return [Problem(str(error), Position(shown))]
+    if node.kind == "mapping" and node.key("policy") and not node.key("method"):
+        from drill.spec import policies
+
+        return list(policies.check(file))
     if node.kind == "mapping" and node.key("probe") and node.key("kind"):
         return spec.check_probe(file)
     return experiment.lint(file, shown, {}, node=node)[1]

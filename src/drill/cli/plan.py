@@ -13,18 +13,24 @@ from drill.cli import say
 @click.command("plan")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--with", "values", multiple=True, metavar="NAME=VALUE", help="A value for ${NAME}.")
+@say.policy_option
+@click.option("--check", is_flag=True, help="Also look whether it would work here: probes that only read ask once.")
 @say.json_option
-def command(file: Path, values: tuple[str, ...], as_json: bool) -> None:
+def command(file: Path, values: tuple[str, ...], policy: Path | None, check: bool, as_json: bool) -> None:
     """
-    Show what the drill in FILE would break, undo and watch, and for how long.
+    Show what the drill in FILE would break, undo and watch, for how long, and whether policies allow it now.
 
-    Nothing is touched: no lab is brought up, no service is asked.
+    Nothing is touched: no lab is brought up, no service is asked. With --check, probes that only read ask
+    once, whatever stands in the way is named, and the exit code is 4 when something does.
 
     \b
-    Example:
+    Examples:
       drill plan drills/region-failover.yaml
+      drill plan drills/region-failover.yaml --check
     """
-    from drill import engines, plugins, spec
+    import os
+
+    from drill import engines, permission, plugins, preflight, spec
     from drill import plan as planning
     from drill.cli.run import pairs
 
@@ -38,11 +44,24 @@ def command(file: Path, values: tuple[str, ...], as_json: bool) -> None:
     made = planning.make(loaded.drill, {}, carrying_out=sum(each.inject for each in taking.values()))
     describe = {fault.name: plugins.load("engine", fault.engine)().describe(fault) for fault in made.faults}
     unsaid = {name: each.unsaid for name, each in taking.items() if each.unsaid is not None}
-    outline = planning.outline(made, describe, unsaid)
+    answer = permission.ask(loaded.drill, os.environ, policy=policy)
+    outline = planning.outline(made, describe, unsaid) | {
+        "without_undo": preflight.without_undo(made),
+        "policies": [each.policy.file for each in answer.policies],
+        "approvals": [] if answer.permission is None else [each.by for each in answer.permission.approvals],
+        "refusals": [say.problem_data(refusal) for refusal in answer.refusals],
+    }
+    findings = preflight.check(loaded.drill, made, os.environ) if check else []
     if as_json:
-        say.data(outline)
+        say.data(outline | ({"checks": [preflight.data(finding) for finding in findings]} if check else {}))
     else:
         _print(outline)
+        _print_permission(outline)
+        if check:
+            click.echo("\nchecks")
+            say.findings(findings)
+    if check and (answer.refusals or any(finding.ok is False for finding in findings)):
+        raise SystemExit(4)
 
 
 def _print(outline: dict[str, Any]) -> None:
@@ -54,6 +73,8 @@ def _print(outline: dict[str, Any]) -> None:
 
     click.echo(f"{outline['title']}\n")
     where = f" on the lab {outline['lab']}" if outline["lab"] else ""
+    if outline["environment"] and not outline["lab"]:
+        where = f" in {outline['environment']}"
     click.echo(f"drill {outline['drill']} of system {outline['system']}{where}; plan {outline['digest'][:12]}\n")
     click.echo("must hold")
     say.table(
@@ -100,6 +121,19 @@ def _print(outline: dict[str, Any]) -> None:
             click.echo(f"{item['fault']}: an activity without a timeout of its own is ended after {limit}")
     if outline["expires_s"] is not None:
         click.echo(f"a fault in place for more than {took(outline['expires_s'])} is undone, whatever the drill is at")
+
+
+def _print_permission(outline: dict[str, Any]) -> None:
+    """What nobody could undo, and what policies say."""
+    for name in outline["without_undo"]:
+        click.echo(f"nobody undoes {name}: it declares no rollbacks, and what it leaves behind stays")
+    if outline["refusals"]:
+        click.echo("\nnot allowed now")
+        for refusal in outline["refusals"]:
+            click.echo(f"  {refusal['message']}\n    {refusal['hint']}")
+    elif outline["policies"]:
+        by = f"; approved by {', '.join(outline['approvals'])}" if outline["approvals"] else ""
+        click.echo(f"\nallowed now by {', '.join(outline['policies'])}{by}")
 
 
 def _target(objective: str, target: int) -> str:

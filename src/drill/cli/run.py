@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drill.cli import say
+from drill.cli.say import policy_option
 from drill.errors import SpecError
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="Where the run's folder goes (default: reports/ of the project).",
 )
+@policy_option
+@click.option(
+    "--environment",
+    default="",
+    help='For somebody else\'s experiment: what it breaks, such as "staging", for policies.',
+)
 @click.option("--trigger", default="manual", show_default=True, help="What started the run, for the record.")
 @click.option("--repeat", type=click.IntRange(min=1), help="Run it so often, and say what that proves.")
 @click.option(
@@ -60,6 +67,8 @@ def command(
     values: tuple[str, ...],
     on: str | None,
     reports: Path | None,
+    policy: Path | None,
+    environment: str,
     trigger: str,
     repeat: int | None,
     cycle: str | None,
@@ -82,13 +91,13 @@ def command(
     from drill.spec import project
 
     spread = _cycle(cycle)
-    loaded = _load(file, probes, {"rto": rto, "rpo": rpo, "lost_writes": lost_writes}, values, on)
+    loaded = _load(file, probes, {"rto": rto, "rpo": rpo, "lost_writes": lost_writes}, values, on, environment)
     say.warnings(loaded.warnings)
     folder = reports or project.root_of(file) / "reports"
     live = sys.stderr.isatty() and not plain and not as_json
 
     def carry_out(number: int) -> Finished:
-        return _carry_out(loaded.drill, folder, live=live, on=on, trigger=trigger, cycle=spread)
+        return _carry_out(loaded.drill, folder, live=live, on=on, trigger=trigger, cycle=spread, policy=policy)
 
     if repeat is not None:
         raise SystemExit(_again(loaded.drill, repeat, folder, carry_out, as_json=as_json))
@@ -101,7 +110,16 @@ def command(
     raise SystemExit(finished.record.exit_code)
 
 
-def _carry_out(drill: Drill, reports: Path, *, live: bool, on: str | None, trigger: str, cycle: int | None) -> Finished:
+def _carry_out(
+    drill: Drill,
+    reports: Path,
+    *,
+    live: bool,
+    on: str | None,
+    trigger: str,
+    cycle: int | None,
+    policy: Path | None,
+) -> Finished:
     """One run, shown while it goes on."""
     import asyncio
 
@@ -111,7 +129,9 @@ def _carry_out(drill: Drill, reports: Path, *, live: bool, on: str | None, trigg
     view: views.PlainView | views.LiveView = views.LiveView() if live else views.PlainView()
     try:
         return asyncio.run(
-            running.run(drill, reports, view, environment=os.environ, on=on, trigger=trigger, cycle=cycle)
+            running.run(
+                drill, reports, view, environment=os.environ, on=on, trigger=trigger, cycle=cycle, policy=policy
+            )
         )
     finally:
         view.close()
@@ -158,7 +178,12 @@ def _cycle(text: str | None) -> int | None:
 
 
 def _load(
-    file: Path, probes: tuple[Path, ...], targets: dict[str, Any], values: tuple[str, ...], on: str | None
+    file: Path,
+    probes: tuple[Path, ...],
+    targets: dict[str, Any],
+    values: tuple[str, ...],
+    on: str | None,
+    environment: str,
 ) -> Any:
     """The drill to run, with the command line's values filled in."""
     from drill import spec
@@ -178,10 +203,11 @@ def _load(
                 f"{project.shown(file)} is a Chaos Toolkit experiment; what shall watch the service?",
                 hint=f"drill run {project.shown(file)} --probe probes/NAME.yaml --rto 30s",
             )
-        return spec.adhoc(file, probes, objectives, values=pairs(values), lab=lab)
-    if probes or given:
+        return spec.adhoc(file, probes, objectives, values=pairs(values), lab=lab, environment=environment)
+    if probes or given or environment:
         raise SpecError(
-            "--probe, --rto, --rpo and --lost-writes are for Chaos Toolkit experiments; a drill names its own"
+            "--probe, --rto, --rpo, --lost-writes and --environment are for Chaos Toolkit experiments; "
+            "a drill names its own"
         )
     return spec.load(file, values=pairs(values), lab=lab)
 

@@ -6,10 +6,10 @@ import click
 
 
 @click.command("schema")
-@click.argument("of", type=click.Choice(["drill", "probe", "report"]))
+@click.argument("of", type=click.Choice(["drill", "probe", "policy", "report"]))
 def command(of: str) -> None:
     """
-    Print the JSON Schema of drill files, probe files or report.json.
+    Print the JSON Schema of drill files, probe files, policies or report.json.
 
     \b
     Example:
@@ -24,6 +24,10 @@ def document(of: str) -> str:
 
     if of == "report":
         return schema.encode(schema.report_schema()).decode()
+    if of == "policy":
+        from drill.spec import policies
+
+        return schema.encode(policies.schema()).decode()
     from drill.spec import tables
 
     return schema.encode(tables.schema(of)).decode()

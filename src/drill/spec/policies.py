@@ -204,6 +204,11 @@ def load(path: Path) -> Written:
     return Written(policy, path.resolve(), sha256, signers, _variables(policy))
 
 
+def schema() -> dict[str, Any]:
+    """The JSON Schema of policy files."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **POLICY.schema()}
+
+
 def check(path: Path) -> Sequence[Problem]:
     """Every problem of a policy file."""
     try:

@@ -15,10 +15,15 @@ import msgspec
 from drill.engines import Gate, Limits
 from drill.engines.chaostoolkit import document as doc
 from drill.engines.chaostoolkit import lasting, lifeline, wire
+from drill.engines.chaostoolkit import reach as reaching
 from drill.engines.chaostoolkit.child import Conversation, Stopped, options, task_from
 from drill.errors import EnvironmentFault, FaultLeftInPlace, Problem, Refused
 from drill.model import Effect, Fault, Injection, Undo
+from drill.policy import Reach
 from drill.scrub import Scrubber
+
+# How often an undo is begun whose process dies.
+_TRIES = 3
 
 
 class ChaosToolkitEngine:
@@ -43,6 +48,16 @@ class ChaosToolkitEngine:
         document = doc.inlined(fault.document)
         environment = doc.pinned(document, fault.arguments, os.environ)
         return doc.described(document, doc.shown(document, fault.arguments, environment))
+
+    def reach(self, fault: Fault) -> Reach:
+        """What it would call, and how much of what: for policies."""
+        document = doc.inlined(fault.document)
+        environment = doc.pinned(document, fault.arguments, os.environ)
+        return reaching.reach(document, doc.shown(document, fault.arguments, environment))
+
+    def undoable(self, fault: Fault) -> bool:
+        """Whether it says how it is undone."""
+        return bool(doc.section(fault.document, "rollbacks"))
 
     async def prepare(self, fault: Fault) -> Undo:
         """

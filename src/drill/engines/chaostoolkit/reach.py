@@ -1,0 +1,100 @@
+"""What an experiment would call, and how much of what it names: for policies, read without running anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from drill.engines.chaostoolkit import document as doc
+from drill.policy import Call, Reach
+
+_REGIONS = ("region", "regions", "aws_region")
+# chaosaws.asg and chaosaws.ecs; chaosk8s has qty with mode: percentage.
+_PERCENTS = ("instance_percent", "task_percent")
+
+
+def reach(document: dict[str, Any], values: Mapping[str, str]) -> Reach:
+    """Everything in the experiment that runs something; *values* fill in `${name}`."""
+    breaking = [
+        activity
+        for activity in doc.section(document, "method")
+        if activity.get("type") == "action" and not doc.is_dry(activity, document)
+    ]
+    calls = [Call(_called(by, values), breaks=True, share=_share(_arguments(by, values))) for by in _of(breaking)]
+    known = {call.what for call in calls}
+    others = dict.fromkeys(_called(by, values) for by in _providers(document))
+    calls += [Call(what) for what in others if what not in known]
+    return Reach(tuple(calls), _regions(document, breaking, values))
+
+
+def _of(activities: list[doc.Document]) -> list[doc.Document]:
+    return [doc.provider(activity) for activity in activities]
+
+
+def _providers(value: Any) -> Iterator[doc.Document]:
+    """Every provider anywhere: activities, tolerances that are probes, configuration found out by one, controls."""
+    if isinstance(value, dict):
+        if isinstance(value.get("provider"), dict):
+            yield value["provider"]
+        for inner in value.values():
+            yield from _providers(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _providers(inner)
+
+
+def _called(by: doc.Document, values: Mapping[str, str]) -> str:
+    sort = by.get("type")
+    if sort == "python":
+        return f"python:{_filled(by.get('module'), values)}.{_filled(by.get('func') or 'control', values)}"
+    if sort == "process":
+        return f"process:{_filled(by.get('path'), values)}"
+    if sort == "http":
+        return f"http:{_filled(by.get('url'), values)}"
+    return f"engine:chaostoolkit.{sort}"
+
+
+def _filled(value: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return re.sub(r"\$\{(\w+)\}", lambda found: values.get(found[1], found[0]), value)
+    if isinstance(value, list):
+        return [_filled(item, values) for item in value]
+    return value
+
+
+def _arguments(by: doc.Document, values: Mapping[str, str]) -> dict[str, Any]:
+    return {key: _filled(value, values) for key, value in doc.section(by, "arguments").items()}
+
+
+def _share(arguments: Mapping[str, Any]) -> float | None:
+    if arguments.get("all") is True:
+        return 1.0
+    if str(arguments.get("mode")) == "percentage":
+        return _percent(arguments.get("qty"))
+    for key in _PERCENTS:
+        if key in arguments:
+            return _percent(arguments[key])
+    return None
+
+
+def _percent(value: Any) -> float | None:
+    try:
+        share = float(value) / 100
+    except (TypeError, ValueError):
+        return None
+    return share if share >= 0 else None
+
+
+def _regions(document: doc.Document, breaking: list[doc.Document], values: Mapping[str, str]) -> tuple[str, ...] | None:
+    """Every region that the actions name; None when one names none, or one that is not known yet."""
+    found: list[str] = []
+    for by in _of(breaking):
+        named = [value for key, value in _arguments(by, values).items() if key in _REGIONS]
+        if not named and str(by.get("module")).startswith("chaosaws."):
+            named = [_filled("${aws_region}", values)]
+        each = [str(item) for value in named for item in (value if isinstance(value, list) else [value])]
+        if not each or any("${" in item for item in each):
+            return None
+        found += each
+    return tuple(dict.fromkeys(found))
