@@ -115,6 +115,28 @@ def test_while_nothing_answers_every_request_has_a_connection() -> None:
     run(story())
 
 
+def test_a_slow_service_is_not_taken_for_a_hanging_one() -> None:
+    """Answers that take long may be as far apart; before the first one nobody knows, and the pool does not grow."""
+
+    async def story() -> None:
+        world = World()
+        pool = world.pool("slow")
+        first = [await pool.take() for _ in range(10)]
+        await asyncio.sleep(0.2)
+        with pytest.raises(Busy):
+            await pool.take()
+        for line in first[:2]:
+            pool.give_back(line, good=True)
+            await pool.take()
+        await asyncio.sleep(0.7)
+        with pytest.raises(Busy):
+            await pool.take()
+        await asyncio.sleep(0.2)
+        await pool.take()
+
+    run(story())
+
+
 def test_what_could_not_be_connected_is_not_counted() -> None:
     """A server that refuses for a while leaves the pool what it was."""
 

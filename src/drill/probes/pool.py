@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, Generic, Protocol, TypeVar
@@ -25,8 +26,12 @@ _RESTED_S = 10.0
 _FEW = 5
 # As many as this a probe has whatever the others have.
 _OWN = 2
-# While answers come this often, the service is not hanging: whoever waits for more of them wants more than it can do.
-_FLOWS_S = 0.1
+# An answer within as many times what answers took lately (but at least, at most, seconds) shows that the service does
+# not hang: whoever wants more connections then wants more than it can do.
+_FLOWS = 4
+_FLOWS_S = (0.1, 1.0)
+# How much of what an answer took is forgotten with the next one.
+_FORGOTTEN = 0.1
 
 
 class Busy(Exception):
@@ -53,7 +58,10 @@ class Pool(Generic[Kept]):
         self._connect = connect
         self._most = most
         self._own = 0
-        self._answered = -_FLOWS_S
+        # Until the first answer comes nobody knows whether the service hangs; more connections would not tell.
+        self._flows_until = math.inf
+        self._took = 0.0
+        self._taken: dict[Kept, float] = {}
         # The one used last is used next, so that those at the other end rest.
         self._resting: deque[tuple[float, Kept]] = deque()
 
@@ -64,28 +72,34 @@ class Pool(Generic[Kept]):
         Raises:
             Busy: There is none, and another one would do no good.
         """
+        now = asyncio.get_running_loop().time()
         while self._resting:
             _, session = self._resting.pop()
             if session.usable():
+                self._taken[session] = now
                 return session
             self._drop(session)
-        flows = asyncio.get_running_loop().time() - self._answered < _FLOWS_S
-        if flows and self._own >= _OWN and self._open[self._server] >= self._most:
+        if now < self._flows_until and self._own >= _OWN and self._open[self._server] >= self._most:
             raise Busy
         self._counted(1)
         try:
-            return await self._connect()
+            session = await self._connect()
         except BaseException:
             self._counted(-1)
             raise
+        self._taken[session] = now
+        return session
 
     def give_back(self, session: Kept, *, good: bool) -> None:
         """*good*: it was answered as it should be, and may be used again."""
+        now = asyncio.get_running_loop().time()
+        took = now - self._taken.pop(session)
         if not good:
             self._drop(session)
             return
-        now = asyncio.get_running_loop().time()
-        self._answered = now
+        self._took = max(took, self._took + _FORGOTTEN * (took - self._took))
+        least, most = _FLOWS_S
+        self._flows_until = now + min(max(_FLOWS * self._took, least), most)
         self._resting.append((now, session))
         while len(self._resting) > _FEW and now - self._resting[0][0] > _RESTED_S:
             self._drop(self._resting.popleft()[1])

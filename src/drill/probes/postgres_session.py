@@ -12,24 +12,14 @@ SERVER = "host(inet_server_addr()) || ':' || inet_server_port()"
 WRITER = f"{SERVER} || ' timeline ' || ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int"
 
 
-class _Dropping(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
-    """
-    A connection that is dropped when what runs on it is cancelled.
-
-    asyncpg would open another connection to ask the server to cancel: more
-    load on a server in trouble, and it can turn a commit into one that no standby has.
-    """
-
-    __slots__ = ()
-
-    def _cancel_current_command(self, waiter: Any, *_: Any) -> None:
-        self.terminate()
-        if not waiter.done():
-            waiter.set_result(None)
-
-
 class PostgresSession:
-    """One connection; one request at a time."""
+    """
+    One connection; one request at a time.
+
+    When a request is cancelled, asyncpg means to open another connection to ask
+    the server to cancel: more load on a server in trouble, and it can turn a
+    commit into one that no standby has. Closing the session at once forestalls that.
+    """
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -47,7 +37,6 @@ class PostgresSession:
             dsn,
             timeout=timeout,
             statement_cache_size=0,
-            connection_class=_Dropping,
             target_session_attrs="read-write" if writable else None,
         )
         return cls(connection)
