@@ -12,7 +12,7 @@ from drill import journal
 from drill.clock import SystemClock
 from drill.engines import Gate
 from drill.errors import EnvironmentFault, FaultLeftInPlace
-from drill.journal import Journal, replay
+from drill.journal import Journal, replay, salvage
 from drill.model import (
     Anchor,
     AnyEvent,
@@ -169,6 +169,37 @@ def test_an_engine_that_is_gone_leaves_the_others_undone_and_says_so(tmp_path: P
     last = replay(folder).ended
     assert last is not None
     assert last.completion is Completion.UNSAFE
+
+
+def test_a_journal_broken_at_any_byte_forgets_no_fault(tmp_path: Path) -> None:
+    """Cut it, or change a byte: the fault is known to be open, or the journal to be damaged, which is exit code 5."""
+    folder = written(tmp_path / "r", prepared("a"), intent("a"), Injected(at=4, fault="a", injection=SHOWN))
+    raw = (folder / journal.NAME).read_bytes()
+    asked = raw.index(b'"event":"intent"')
+    asked = raw.index(b"\n", asked)
+    for n in range(len(raw)):
+        for broken in (raw[:n], raw[:n] + bytes([raw[n] ^ 1]) + raw[n + 1 :]):
+            (folder / journal.NAME).write_bytes(broken)
+            history, damage = salvage(folder)
+
+            if broken != raw[:n] or n > asked:
+                assert damage or list(open_undos(history, doubt=damage is not None)) == ["a"], n
+            if damage:
+                assert unfinished(tmp_path) == [folder], n
+
+
+def test_what_stands_after_a_damaged_line_is_undone(tmp_path: Path) -> None:
+    """One wrong byte in a line of samples costs that line, and no fault that was broken after it."""
+    folder = written(tmp_path / "r", prepared("a"), intent("a"), prepared("b"), intent("b"))
+    path = folder / journal.NAME
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([lines[0], lines[1][:-9] + b"?" + lines[1][-8:], *lines[2:]]))
+
+    history, damage = salvage(folder)
+
+    assert damage is not None
+    assert "journal.log:2:1: this journal line is damaged: its checksum is wrong" in damage
+    assert list(open_undos(history, doubt=True)) == ["b"]
 
 
 # --- with a real service, through the command line -------------------------------------------------------------------

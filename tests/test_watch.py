@@ -227,3 +227,49 @@ def test_the_longest_outage_is_counted_from_the_last_good_answer() -> None:
     assert watch.violated(guard, 1_901 * MS) == "guard: p has been down for more than 1 s"
     watch.add("p", (sample(1_900),))
     assert watch.violated(guard, 2_500 * MS) is None
+
+
+def metric(*values: float | None, guard: Guard, now: float) -> str | None:
+    """What a guard of the metric p says at *now* ms of samples 100 ms apart, before any fault."""
+    watch = watching(guards=[guard])
+    for n, value in enumerate(values):
+        watch.add("p", (Sample(n * T, n * T, n * T + MS, Outcome.OK, value=value),))
+    return watch.violated(guard, round(now * MS))
+
+
+@pytest.mark.parametrize(
+    ("guard", "values", "said"),
+    [
+        (Guard(metric="p", above=5), (1, 6), "guard: p is 6, above 5"),
+        (Guard(metric="p", above=5), (6, 5), None),
+        (Guard(metric="p", below=2), (3, 1.5), "guard: p is 1.5, below 2"),
+        (Guard(metric="p", above=5, lasting=200 * MS), (1, 6, 6), None),
+        (Guard(metric="p", above=5, lasting=200 * MS), (1, 6, 7, 8), "guard: p is 8, above 5 for 0.2 s"),
+        (Guard(metric="p", above=5, lasting=200 * MS), (6, 6, 1, 6, 6), None),
+        (Guard(metric="p", above=5, lasting=200 * MS), (6, None, 6), "guard: p is 6, above 5 for 0.2 s"),
+        (Guard(metric="p", above=5), (), None),
+    ],
+)
+def test_a_metric_beyond_its_limit_for_long_enough_ends_the_drill(
+    guard: Guard, values: Sequence[float | None], said: str | None
+) -> None:
+    """Above or below, for the time that is given, also before any fault; a sample without a value says nothing."""
+    assert metric(*values, guard=guard, now=len(values) * 100) == said
+
+
+def test_a_metric_that_cannot_be_read_guards_nothing() -> None:
+    """Ten seconds without a value end the drill: a blind guard is none."""
+    guard = Guard(metric="p", above=5)
+
+    assert metric(1, None, guard=guard, now=10_000) is None
+    assert metric(1, None, guard=guard, now=10_001) == "guard: p has given no value for more than 10 s"
+    assert metric(None, guard=guard, now=10_001) == "guard: p has given no value for more than 10 s"
+
+
+def test_the_longest_duration_counts_from_the_beginning() -> None:
+    """max_duration does not wait for a fault."""
+    guard = Guard(max_duration=2_000 * MS)
+    watch = watching(guards=[guard])
+
+    assert watch.violated(guard, 3_000 * MS, 1_000 * MS) is None
+    assert watch.violated(guard, 3_001 * MS, 1_000 * MS) == "guard: the drill has lasted for more than 2 s"

@@ -340,7 +340,7 @@ class Conductor:
     async def _finish(self) -> None:
         """Undo what is left, read the survivors a last time, stop sampling. Goes on whatever fails."""
         left = bool(self._faults.in_place)
-        self._journal.release_reserve()
+        self._journal.undoing()
         await self._faults.undo_all()
         steps: list[Callable[[], Coroutine[Any, Any, None]]] = []
         if self._watch.fault is not None and left:

@@ -246,7 +246,11 @@ def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     # Needed at the worst moment: have it in memory before.
-    from drill import restoring  # noqa: F401
+    from drill import plugins, restoring  # noqa: F401
+
+    for engine in plugins.installed("engine"):
+        with contextlib.suppress(DrillError):
+            plugins.load("engine", engine)
 
     found = watch(pipe, lease)
     if found is None:

@@ -9,6 +9,7 @@ last line is what a crash leaves and is passed over; any other damage is not.
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import hashlib
 import os
@@ -54,6 +55,7 @@ class Journal:
         self.path = folder / NAME
         self.observer = observer
         self._previous = GENESIS
+        self._undoing = resume
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (0 if resume else os.O_EXCL)
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -70,7 +72,6 @@ class Journal:
             ) from None
         try:
             if resume:
-                self.release_reserve()
                 self._resume()
             else:
                 _reserve(folder / RESERVE)
@@ -94,11 +95,13 @@ class Journal:
         """
         line = encode(event, self._previous)
         try:
-            written = os.write(self._fd, line)
-            if written != len(line):
-                # Back to the end of what is whole: a line that fits again later must not stand behind a hole.
-                os.truncate(self._fd, os.lseek(self._fd, -written, os.SEEK_CUR))
-                raise OSError(28, "No space left on device")
+            try:
+                self._write(line)
+            except OSError as error:
+                if not self._undoing or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                self._release_reserve()
+                self._write(line)
         except OSError as error:
             raise EnvironmentFault(
                 f"the run's journal {self.path} cannot be written: {error.strerror}; no journal, no fault"
@@ -108,6 +111,14 @@ class Journal:
             # Whoever looks on (a closed terminal, a pipe nobody reads) must not keep a fault from being undone.
             with suppress(Exception):
                 self.observer(event)
+
+    def _write(self, line: bytes) -> None:
+        """All of a line or nothing; raises OSError."""
+        written = os.write(self._fd, line)
+        if written != len(line):
+            # Back to the end of what is whole: a line that fits again later must not stand behind a hole.
+            os.truncate(self._fd, os.lseek(self._fd, -written, os.SEEK_CUR))
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     async def commit(self, event: AnyEvent) -> None:
         """Write one event and return only when it, and all before it, is on disk (fsync)."""
@@ -121,14 +132,17 @@ class Journal:
         except OSError as error:
             raise EnvironmentFault(f"the run's journal {self.path} cannot be kept: {error.strerror}") from error
 
-    def release_reserve(self) -> None:
-        """Give back the room that was kept: from now on, a disk that has filled up still takes the undo and the end."""
+    def undoing(self) -> None:
+        """From now on a full disk takes what is written all the same, out of the room that was kept for it."""
+        self._undoing = True
+
+    def _release_reserve(self) -> None:
         with suppress(OSError):
             (self.folder / RESERVE).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of the file and its lock."""
-        self.release_reserve()
+        self._release_reserve()
         fd, self._fd = self._fd, -1  # a late append fails, and does not write into whatever has the number next
         if fd >= 0:
             os.close(fd)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from drill import plugins
 from drill.errors import Problem
 from drill.model import Fault, Fence, Injection, Undo
 
@@ -88,6 +87,8 @@ class Engine(Protocol):
 
 def limits(faults: Iterable[Fault]) -> dict[str, Limits]:
     """How long each fault and its undo may take, by name, where its engine can tell."""
+    from drill import plugins
+
     found = {}
     for fault in faults:
         engine = plugins.load("engine", fault.engine)()

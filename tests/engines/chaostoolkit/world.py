@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from drill.engines.chaostoolkit import ChaosToolkitEngine
-from drill.model import Fault, Injection, Undo
+from drill.model import Fault, Fence, Injection, Undo
 
 # What experiments in these tests call; a module beside them, as people have it.
 FUNCTIONS = """
@@ -78,13 +78,13 @@ def deaf(seconds):
 class Memory:
     """A gate that lets everything through and remembers it in order."""
 
+    fence: Fence | None = None
+
     def __init__(self) -> None:
         self.seen: list[Any] = []
         self.asked: list[tuple[str, bool, bool]] = []
         self.results: list[tuple[bool, Any, str]] = []
         self._more = asyncio.Condition()
-
-    fence = None
 
     async def ask(self, activity: str, *, breaks: bool, undoing: bool = False) -> int:
         self.asked.append((activity, breaks, undoing))

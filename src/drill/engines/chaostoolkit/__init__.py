@@ -16,6 +16,18 @@ thread, and loses rollbacks when it is killed; so each experiment runs in a
 process of its own (`python -m drill.engines.chaostoolkit`).
 """
 
-from drill.engines.chaostoolkit.engine import ChaosToolkitEngine
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from drill.engines.chaostoolkit.engine import ChaosToolkitEngine
 
 __all__ = ["ChaosToolkitEngine"]
+
+
+def __getattr__(name: str) -> Any:
+    """The engine once it is asked for: the process of an experiment needs none of drill's side of it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from drill.engines.chaostoolkit import engine
+
+    return getattr(engine, name)

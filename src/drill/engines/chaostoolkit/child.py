@@ -40,10 +40,13 @@ class Stopped(Exception):
         stage: Where it was: configuration, control, before, during, method, after, rollback; "" between them.
 
         index: The rollback it was at, from 0, when undoing.
+
+        died: It ended by itself or was killed by somebody else; not because it took too long.
     """
 
-    def __init__(self, text: str, stage: str, index: int | None) -> None:
+    def __init__(self, text: str, stage: str, index: int | None, *, died: bool = False) -> None:
         super().__init__(text)
+        self.died = died
         self.stage = stage
         self.index = index
 
@@ -212,7 +215,7 @@ class Conversation:
         text = f"the process of the experiment ended during {what} ({how})"
         await self._close_calls(text)
         stage = opened.ask.stage if opened else ""
-        raise Stopped(f"{text}; it had printed: {tail}" if tail else text, stage, self.index)
+        raise Stopped(f"{text}; it had printed: {tail}" if tail else text, stage, self.index, died=True)
 
     async def _close_calls(self, error: str) -> None:
         for opened in self.opened.values():

@@ -139,11 +139,19 @@ class ChaosToolkitEngine:
         rollbacks = doc.section(task.document, "rollbacks")
         troubles: list[str] = []
         failed: set[int] = set()
+        again = _TRIES - 1
         while task.start < len(rollbacks):
             listening = _Rollbacks(task.start)
             try:
                 await _conversation(task, gate, undo.data.get("lab"), listening.hear).run()
             except Stopped as stopped:
+                if stopped.died and again:
+                    # Killed, for want of memory perhaps: undoing is idempotent, and one more try costs little.
+                    again -= 1
+                    task = msgspec.structs.replace(task, start=stopped.index or task.start)
+                    troubles += listening.troubles
+                    failed |= listening.failed
+                    continue
                 # One that hangs or takes the process with it does not stop the rest.
                 troubles += [*listening.troubles, str(stopped)]
                 # Without an index it had not come to the first yet: nothing would be different a second time.
