@@ -16,7 +16,7 @@ from drill.errors import EnvironmentFault
 def offered(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str]) -> None:
     """Only these probe kinds are installed: (name, module:object)."""
     found = EntryPoints(EntryPoint(name, value, "drill.probes") for name, value in points)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: found.select(group=group))
+    monkeypatch.setattr(plugins, "_points", lambda group, path: found.select(group=group))
 
 
 def test_listing_imports_nothing() -> None:

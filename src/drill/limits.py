@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import inf
 
-from drill import wording
+from drill import usual, wording
 from drill.columns import UNKNOWN
-from drill.measure import usual
 from drill.model import (
     Effect,
     History,

@@ -7,7 +7,9 @@ Each is an entry point. Listing them imports nothing; loading imports one.
 from __future__ import annotations
 
 import difflib
-from importlib.metadata import EntryPoint, entry_points
+import sys
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 from drill.errors import EnvironmentFault
@@ -23,7 +25,7 @@ def installed(what: str) -> dict[str, EntryPoint]:
         EnvironmentFault: Two installed packages offer the same name.
     """
     found: dict[str, EntryPoint] = {}
-    for point in sorted(entry_points(group=GROUPS[what])):
+    for point in sorted(_points(GROUPS[what], tuple(sys.path))):
         other = found.get(point.name)
         if other is not None and other.value != point.value:
             raise EnvironmentFault(
@@ -33,6 +35,12 @@ def installed(what: str) -> dict[str, EntryPoint]:
             )
         found[point.name] = point
     return found
+
+
+@lru_cache(maxsize=16)
+def _points(group: str, path: tuple[str, ...]) -> EntryPoints:
+    """What is installed on *path*: to find out, the metadata of every package there is read."""
+    return entry_points(group=group)
 
 
 def load(what: str, name: str) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from drill import measure, plugins
+from drill import plugins
 from drill.errors import EnvironmentFault, Position, Problem, SpecError
 from drill.model import SECOND, Fault, FileDigest, Probe
 from drill.spec import project, references, source, tables
@@ -117,11 +117,17 @@ class Files:
                     self.problems.warning(
                         f"{key} is longer than a {share}th of the rto target, which blurs what is measured", at.at
                     )
+        if not (every and deadline):
+            # numpy comes with it, which takes longer to import than most drills to read.
+            from drill.measure import default_deadline, default_period
+
+            every = every or default_period(self.rto or 50 * SECOND)
+            deadline = deadline or default_deadline(self.rto or 20 * SECOND)
         return Probe(
             name=path.stem,
             kind=fields["kind"],
-            every=every or measure.default_period(self.rto or 50 * SECOND),
-            deadline=deadline or measure.default_deadline(self.rto or 20 * SECOND),
+            every=every,
+            deadline=deadline,
             options=options,
             writes="write" in options,
             store=fields["store"] or "",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drill import plugins
-from drill.measure import usual
+from drill import plugins, usual
 from drill.model import Agreement, Measure
 from drill.spec.shape import (
     Choice,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from drill.measure.usual import KINDS, Band, band, outside
 from drill.model import SECOND, Usual
+from drill.usual import KINDS, Band, band, outside
 from tests.measure.worlds import bounds
 
 
