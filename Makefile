@@ -55,6 +55,10 @@ quick: $(VENV)/.dev ## the tests that start no lab
 bench: $(VENV)/.dev ## how accurate and how fast, beside peers; QUICK=1 only tries it
 	@$(BIN)/python -m bench.run $(if $(QUICK),--quick) $(ONLY)
 
+.PHONY: torture
+torture: $(VENV)/.dev ## kill drills in every way, and see that nothing stays broken (a quarter of an hour); SEED=… for the same again
+	@$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED))
+
 .PHONY: mutants
 mutants: $(VENV)/.dev ## plant bugs in measuring and judging, and see that a test finds each (an hour or two)
 	nice $(BIN)/mutmut run

@@ -180,7 +180,8 @@ FULL = """
 mount -t tmpfs -o size=2m drill-test reports || exit 99
 test -n "$WAIT" || head -c 4m /dev/zero > reports/filler 2>/dev/null
 "$@" & run=$!
-test -z "$WAIT" || { while ! test -e "$WAIT" && kill -0 $run; do sleep 0.05; done; head -c 4m /dev/zero > reports/filler; }
+test -z "$WAIT" || while ! test -e "$WAIT" && kill -0 $run; do sleep 0.05; done
+test -z "$WAIT" || head -c 4m /dev/zero > reports/filler 2>/dev/null
 wait $run; code=$?
 rm -f reports/filler; mkdir copy; cp -a reports/. copy/
 exit $code

@@ -143,9 +143,9 @@ def record(number: int, how: str) -> Case:
     """The conductor dies at exactly one line of its journal; its guardian restores."""
 
     def case(world: World, rng: random.Random, lasts: float) -> Found:
-        run = world.start(sys.executable, "-m", "tests.torture.dying", str(number), how, "alone", "run", world.drill)
-        run.wait()
-        return _afterwards(world, Found(f"killed {how} a record", f"record {number}"))
+        found = Found(f"killed {how} a record", f"record {number}")
+        _dies(world, found, str(number), how, "alone")
+        return _afterwards(world, found)
 
     return case
 
@@ -154,11 +154,18 @@ def record_both(number: int, how: str) -> Case:
     """The conductor and its guardian die at exactly one line of the journal; then `drill restore`."""
 
     def case(world: World, rng: random.Random, lasts: float) -> Found:
-        run = world.start(sys.executable, "-m", "tests.torture.dying", str(number), how, "both", "run", world.drill)
-        run.wait()
-        return _restored(world, Found(f"both killed {how} a record", f"record {number}"))
+        found = Found(f"both killed {how} a record", f"record {number}")
+        _dies(world, found, str(number), how, "both")
+        return _restored(world, found)
 
     return case
+
+
+def _dies(world: World, found: Found, *arguments: str) -> None:
+    """A drill that kills itself, as told."""
+    run = world.start(sys.executable, Path(__file__).parent / "dying.py", *arguments, "run", world.drill)
+    if run.wait() != -signal.SIGKILL:
+        found.amiss.append(f"it was to be killed, and ended with {run.returncode}")
 
 
 AT_RANDOM: dict[str, Case] = {

@@ -1,7 +1,7 @@
 """
 drill, killed by its own hand at one exact line of its journal.
 
-    python -m tests.torture.dying N before|torn|after alone|both ARGUMENTS OF DRILL …
+    python tests/torture/dying.py N before|torn|after alone|both ARGUMENTS OF DRILL …
 
 N counts lines other than samples, from 0. With `both`, the guardian is killed first.
 """
