@@ -343,8 +343,10 @@ def matches(pattern: str, text: str) -> bool:
     """
     Whether *text* fits: `*` stands for anything within one part of a path or address, `**` for anything.
 
-    What is not known yet (`${…}`) only fits `**`.
+    What is not known yet (`${…}`) only fits `**`, and a way up (`..`) only where everything is allowed.
     """
+    if ".." in re.split(r"[/\\:]", re.sub("%2e", ".", text, flags=re.I)) and pattern != text:
+        return pattern.endswith(":**")
     parts = re.split(r"(\*\*|\*)", pattern)
     wild = {"**": ".*", "*": r"[^/?#@${}\\\s]*"}
     return re.fullmatch("".join(wild.get(part) or re.escape(part) for part in parts), text, re.DOTALL) is not None

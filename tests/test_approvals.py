@@ -1,0 +1,225 @@
+"""Approvals are files beside the policy, read with suspicion; with signers, only OpenSSH's word counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from drill import approvals, permission, spec
+from drill.cli import drill
+from drill.errors import EnvironmentFault, Refused, SpecError
+from drill.policy import Approval, Person
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+YES = Approval("d" * 64, Person(("alice", "group:sre")), NOW, NOW + timedelta(hours=1), "CHG-1")
+
+needs_ssh = pytest.mark.skipif(shutil.which("ssh-keygen") is None, reason="OpenSSH's ssh-keygen is not installed")
+
+EXPERIMENT = {
+    "title": "nothing",
+    "description": "a test",
+    "method": [{"type": "action", "name": "a", "provider": {"type": "process", "path": "true", "timeout": 1}}],
+    "rollbacks": [],
+}
+DRILL = """
+drill: d
+environment: production
+objectives: {rto: 10s}
+probes: [reads]
+steps: [{watch: 1s}, {inject: e}]
+"""
+POLICY = """
+policy: drill-policy-v1
+environments:
+  production: {protected: true, actions: ["process:true"]}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a drill that needs an approval."""
+    for name in ("drills", "experiments", "probes"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "drills/d.yaml").write_text(DRILL)
+    (tmp_path / "experiments/e.json").write_text(json.dumps(EXPERIMENT))
+    (tmp_path / "probes/reads.yaml").write_text("probe: reads\nkind: tcp\naddress: 127.0.0.1:9\n")
+    (tmp_path / "drill-policy.yaml").write_text(POLICY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words: str) -> tuple[int, str]:
+    done = CliRunner().invoke(drill, list(words))
+    assert done.exception is None or isinstance(done.exception, SystemExit | SpecError | EnvironmentFault), (
+        done.exception
+    )
+    return done.exit_code, done.output
+
+
+def allowed() -> bool:
+    """Whether the drill may run now."""
+    return not permission.ask(spec.load(Path("drills/d.yaml")).drill, os.environ).refusals
+
+
+def as_somebody_else() -> Path:
+    """Approve, and hand the file to another person, as a review of the repository does."""
+    assert run("approve", "drills/d.yaml", "--reason", "CHG-1")[0] == 0
+    (path,) = Path("approvals").glob("*.json")
+    path.write_text(path.read_text().replace(f'"{ME}"', '"somebody-else"'))
+    return path
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    """Every part of an approval is in its file."""
+    approvals.write(tmp_path, YES, "d")
+
+    assert approvals.read(tmp_path) == [YES]
+
+
+def test_a_drill_runs_only_once_somebody_else_approved_its_exact_plan(project: Path) -> None:
+    """One's own yes does not count, another's does, and no longer when a file has changed."""
+    assert not allowed()
+    path = as_somebody_else()
+    assert allowed()
+
+    given = permission.require(spec.load(Path("drills/d.yaml")).drill, os.environ)
+    assert given is not None
+    assert given.who[0] == ME
+    assert [(each.by, each.reason, each.signed) for each in given.approvals] == [("somebody-else", "CHG-1", False)]
+    assert [file.path for file in given.policies] == ["drill-policy.yaml"]
+
+    Path("experiments/e.json").write_text(json.dumps({**EXPERIMENT, "title": "something else"}))
+    assert not allowed()
+    path.unlink()
+    assert run("approve", "drills/d.yaml", "--reason", "mine")[0] == 0
+    assert not allowed()
+
+
+def test_a_refused_drill_touches_nothing(project: Path) -> None:
+    """Neither a run's folder nor a fault: the refusal comes first, with what would have to change."""
+    with pytest.raises(Refused, match=r"0 of 1 approval that it needs\n  hint: somebody other than who runs it"):
+        permission.require(spec.load(Path("drills/d.yaml")).drill, os.environ)
+    done = subprocess.run(
+        [sys.executable, "-m", "drill", "run", "drills/d.yaml"], capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode == 4
+    assert "drill-policy.yaml refuses: " in done.stderr
+    assert not Path("reports").exists()
+
+
+def test_a_policy_above_cannot_be_loosened_below(project: Path) -> None:
+    """Every policy on the way up must allow the run."""
+    below = project / "team"
+    for name in ("drills", "experiments", "probes"):
+        shutil.copytree(name, below / name)
+    (below / "drill-policy.yaml").write_text(POLICY.replace("protected: true, ", ""))
+    os.chdir(below)
+    answer = permission.ask(spec.load(Path("drills/d.yaml")).drill, os.environ)
+
+    assert len(answer.policies) == 2
+    assert ["needs" in refusal.message for refusal in answer.refusals] == [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "approvals/x.json:1:2: this is not well-formed JSON"),
+        ('{"approval": "drill-approval-v1"}', "an approval needs the key plan"),
+        ('{"plan": "' + "d" * 64 + '", "root": true}', "unknown key root"),
+    ],
+)
+def test_a_file_that_is_no_approval_is_told_of(project: Path, text: str, said: str) -> None:
+    """With its place, and the drill does not run."""
+    Path("approvals").mkdir()
+    Path("approvals/x.json").write_text(text)
+
+    with pytest.raises(SpecError) as refused:
+        allowed()
+    assert said in str(refused.value)
+
+
+def test_an_approval_needs_a_reason_an_end_and_a_policy(project: Path) -> None:
+    """What nobody could use later is refused at once."""
+    assert run("approve", "drills/d.yaml")[0] == 2
+    assert run("approve", "drills/d.yaml", "--reason", " ")[0] != 0
+    assert run("approve", "drills/d.yaml", "--reason", "x", "--expires", "soon")[0] != 0
+    Path("drill-policy.yaml").unlink()
+    assert run("approve", "drills/d.yaml", "--reason", "x")[0] != 0
+    assert not Path("approvals").exists()
+
+
+def test_people_are_known_by_the_system_and_by_variables_that_a_policy_names() -> None:
+    """A variable that nobody named is believed by nobody; who called sudo is remembered."""
+    person = approvals.me({"GITHUB_ACTOR": "octocat", "USER": "root", "SUDO_USER": "alice"}, ["GITHUB_ACTOR", "UNSET"])
+
+    assert person.names[0] == ME
+    assert [name for name in person.names if name.startswith("env:")] == ["env:GITHUB_ACTOR=octocat"]
+    assert "alice" in person.also
+
+
+# --- signatures -------------------------------------------------------------------------------------------------------
+
+
+def key(folder: Path, name: str) -> Path:
+    path = folder / name
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(path)], check=True)
+    return path
+
+
+@needs_ssh
+def test_with_signers_only_a_signature_of_one_of_them_counts(project: Path, tmp_path_factory) -> None:
+    """An unsigned approval, one signed by a stranger and one changed after signing are none."""
+    keys = tmp_path_factory.mktemp("keys")
+    carol, stranger = key(keys, "carol"), key(keys, "stranger")
+    Path("signers").write_text(f"carol@example.com {carol.with_suffix('.pub').read_text()}")
+    Path("drill-policy.yaml").write_text(POLICY + "signers: signers\n")
+
+    as_somebody_else()
+    assert not allowed()
+    assert run("approve", "drills/d.yaml", "--reason", "x", "--key", str(stranger))[0] == 0
+    assert not allowed()
+
+    shutil.rmtree("approvals")
+    plan = permission.proposal(spec.load(Path("drills/d.yaml")).drill).digest
+    now = datetime.now(UTC)
+    yes = Approval(plan, Person(("carol",)), now - timedelta(hours=1), now + timedelta(hours=1), "CHG-1")
+    path = approvals.write(project, yes, "d", carol)
+    assert allowed()
+    (signed,) = approvals.read(project, project / "signers")
+    assert (signed.by.names, signed.signed) == (("carol@example.com",), True)
+
+    path.write_text(path.read_text().replace("CHG-1", "CHG-2"))
+    assert not allowed()
+
+
+@needs_ssh
+def test_a_signature_made_for_something_else_is_none(project: Path, tmp_path_factory) -> None:
+    """A signed git commit or file of the same person cannot be passed off as an approval."""
+    carol = key(tmp_path_factory.mktemp("keys"), "carol")
+    Path("signers").write_text(f"carol {carol.with_suffix('.pub').read_text()}")
+    path = approvals.write(project, YES, "d")
+    subprocess.run(
+        ["ssh-keygen", "-Y", "sign", "-f", str(carol), "-n", "git", str(path)], check=True, capture_output=True
+    )
+
+    assert [each.signed for each in approvals.read(project, project / "signers")] == [False]
+
+
+@needs_ssh
+def test_a_key_that_cannot_sign_leaves_no_approval(project: Path) -> None:
+    """Nothing half made stays behind."""
+    with pytest.raises(EnvironmentFault, match="could not be signed"):
+        approvals.write(project, YES, "d", project / "no-such-key")
+
+    assert list(Path("approvals").iterdir()) == []
