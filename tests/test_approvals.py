@@ -223,3 +223,22 @@ def test_a_key_that_cannot_sign_leaves_no_approval(project: Path) -> None:
         approvals.write(project, YES, "d", project / "no-such-key")
 
     assert list(Path("approvals").iterdir()) == []
+
+
+def test_an_approval_covers_the_code_that_stands_beside_the_drill(project: Path) -> None:
+    """A module and a script of the project are part of the plan: changing either takes the approval away."""
+    Path("mine.py").write_text("def break_it(): pass\n")
+    Path("break.sh").write_text("true\n")
+    python = {"type": "action", "name": "b", "provider": {"type": "python", "module": "mine", "func": "break_it"}}
+    shell = {"type": "action", "name": "c", "provider": {"type": "process", "path": "sh", "arguments": "break.sh"}}
+    Path("experiments/e.json").write_text(json.dumps({**EXPERIMENT, "method": [python, shell]}))
+
+    def plan() -> str:
+        return permission.proposal(spec.load(Path("drills/d.yaml")).drill).digest
+
+    digests = [plan()]
+    for name in ("mine.py", "break.sh"):
+        Path(name).write_text(Path(name).read_text() + "# changed\n")
+        digests.append(plan())
+    assert len(set(digests)) == 3
+    assert [file.path for file in spec.load(Path("drills/d.yaml")).drill.files][-2:] == ["mine.py", "break.sh"]

@@ -159,6 +159,9 @@ class Files:
         self.file(path)
         if document is None:
             return None
+        # Whoever approves a plan approves the code beside it, too.
+        for source_file in getattr(plugins.load("engine", engine)(), "sources", lambda *_: ())(document, self.root):
+            self.file(source_file)
         fault = Fault(
             name=name,
             engine=engine,

@@ -55,6 +55,10 @@ class ChaosToolkitEngine:
         environment = doc.pinned(document, fault.arguments, os.environ)
         return reaching.reach(document, doc.shown(document, fault.arguments, environment))
 
+    def sources(self, document: dict[str, Any], root: Path) -> Sequence[Path]:
+        """Code of the project that an experiment would run: a plan's digest covers it."""
+        return reaching.sources(doc.inlined(document), root)
+
     def undoable(self, fault: Fault) -> bool:
         """Whether it says how it is undone."""
         return bool(doc.section(fault.document, "rollbacks"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from drill.engines.chaostoolkit import document as doc
@@ -26,6 +27,31 @@ def reach(document: dict[str, Any], values: Mapping[str, str]) -> Reach:
     others = dict.fromkeys(_called(by, values) for by in _providers(document))
     calls += [Call(what) for what in others if what not in known]
     return Reach(tuple(calls), _regions(document, breaking, values))
+
+
+def sources(document: dict[str, Any], root: Path) -> list[Path]:
+    """Files below *root* that it would run: modules it names, programs and scripts; not what those load in turn."""
+    from drill.spec.experiment import modules
+
+    found: list[Path] = []
+    for by in _providers(document):
+        if by.get("type") == "python":
+            origin = modules.file_of(str(by.get("module")), str(root))
+            found += [Path(origin)] if origin else []
+        elif by.get("type") == "process":
+            given = by.get("arguments") or []
+            parts = given.values() if isinstance(given, dict) else [given] if isinstance(given, str) else given
+            words = [word for part in (by.get("path"), *parts) for word in str(part).split()]
+            found += [root / word for word in words if "${" not in word]
+    within = root.resolve()
+    return [path for path in dict.fromkeys(found) if _is_file(path) and path.resolve().is_relative_to(within)]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name that a file can have
+        return False
 
 
 def _of(activities: list[doc.Document]) -> list[doc.Document]:

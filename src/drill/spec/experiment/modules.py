@@ -84,6 +84,12 @@ def exists(module: str, folder: str = "") -> bool:
     return _spec(module, folder) is not None
 
 
+def file_of(module: str, folder: str) -> str | None:
+    """The file of *module*, found without importing anything; None for what has none, or is not there."""
+    spec = _spec(module, folder)
+    return spec.origin if spec is not None and spec.has_location else None
+
+
 def _spec(module: str, folder: str) -> ModuleSpec | None:
     parts = module.split(".")
     if not all(part.isidentifier() for part in parts):
