@@ -251,7 +251,7 @@ def _ledger(ledger: Ledger) -> Iterator[str]:
         yield (
             f"{name}: {wording.plural(ledger.unknown, 'write')} got no answer and "
             f"{'is' if ledger.unknown == 1 else 'are'} neither lost nor safe"
-            + (f"; at worst {wording.plural(ledger.worst_case, 'write')} are gone." if ledger.worst_case else ".")
+            + (f"; at worst {_gone(ledger.worst_case)}." if ledger.worst_case else ".")
         )
     if not ledger.exposed:
         yield (
@@ -260,6 +260,10 @@ def _ledger(ledger: Ledger) -> Iterator[str]:
         )
     if not ledger.lost and ledger.resolution is not None:
         yield f"{name}: a loss shorter than {wording.duration(ledger.resolution, up=True)} could not have shown."
+
+
+def _gone(writes: int) -> str:
+    return f"{wording.plural(writes, 'write')} {'is' if writes == 1 else 'are'} gone"
 
 
 def _not_tested(history: History, measured: Measured, judgement: Judgement) -> Iterator[str]:
