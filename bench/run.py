@@ -23,7 +23,7 @@ from bench.rows import Row, cells_of, line
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 README = HERE / "README.md"
-NAMES = ("accuracy", "probing", "ledger", "verification", "report", "startup", "overhead")
+NAMES = ("accuracy", "probing", "ledger", "verification", "report", "startup", "overhead", "restoring")
 HEADS = ("what", "drill", "beside", "it", "ratio", "goal", "reached", "note")
 BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
 

@@ -52,6 +52,7 @@ class Guardian:
         self._undoing_s = undoing_s
         self._expire: dict[str, int] = {}
         watched, self._pipe = os.pipe()
+        os.set_blocking(self._pipe, False)  # a guardian that does not read must not hold its conductor up
         orders = (folder, watched, os.getpid(), lease_s, lock.fd, lock.fence.path, lock.fence.token)
         try:
             log = (folder / "guardian.log").open("ab")
@@ -78,8 +79,8 @@ class Guardian:
         return self._process.pid
 
     def alive(self) -> bool:
-        """Whether it still watches."""
-        return self._process.poll() is None
+        """Whether it still watches; one that somebody froze does not."""
+        return self._process.poll() is None and not _frozen(self.pid)
 
     def hear(self, event: AnyEvent) -> None:
         """Tell the guardian when faults expire, as the run's events have it."""
@@ -92,29 +93,42 @@ class Guardian:
             self._expire.pop(event.fault, None)
         else:
             return
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, BlockingIOError):
             os.write(self._pipe, json.dumps(self._expire).encode() + b"\n")
 
     async def beat(self) -> None:
         """Renew the lease until cancelled. Raises EnvironmentFault when the guardian has died."""
         while True:
             if not self.alive():
-                raise EnvironmentFault("the guardian of this run died; no guardian, no fault")
-            with contextlib.suppress(BrokenPipeError):
+                how = "died" if self._process.poll() is not None else "is frozen"
+                raise EnvironmentFault(f"the guardian of this run {how}; no guardian, no fault")
+            with contextlib.suppress(BrokenPipeError, BlockingIOError):
                 os.write(self._pipe, _BEAT)
             await asyncio.sleep(BEAT_S)
 
     def dismiss(self) -> None:
         """Nothing is broken any more: let it go."""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, BlockingIOError):
             os.write(self._pipe, _GO)
+        try:
+            self._process.wait(timeout=0.1 if _frozen(self.pid) else 10)
+        except subprocess.TimeoutExpired:
+            # It holds the system's lock with us: what does not go is not left behind.
+            self._process.kill()
+            self._process.wait()
         os.close(self._pipe)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=10)
         with contextlib.suppress(OSError):
             log = self._folder / "guardian.log"
             if log.stat().st_size == 0:
                 log.unlink()
+
+
+def _frozen(pid: int) -> bool:
+    """Whether a process stands still (SIGSTOP); False where that cannot be told."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in ("T", "t")
+    except OSError:
+        return False
 
 
 class Observer:

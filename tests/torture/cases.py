@@ -27,7 +27,6 @@ from tests.torture.worlds import World, until
 
 # From the kill to restored, seconds, on a machine that is not slower than this one.
 PROMISED_S = LEASE_S + 2
-_SETTLES_S = 90.0  # when a case is given up
 
 
 @dataclass
@@ -71,6 +70,13 @@ def guardian(world: World, rng: random.Random, lasts: float) -> Found:
     return _afterwards(world, Found("guardian killed", at))
 
 
+def guardian_frozen(world: World, rng: random.Random, lasts: float) -> Found:
+    """SIGSTOP of the guardian: the conductor stops, restores, and leaves no frozen guardian behind."""
+    _, at = _started(world, rng, lasts)
+    world.kill(world.processes("drill.guardian"), signal.SIGSTOP)
+    return _afterwards(world, Found("guardian frozen", at))
+
+
 def both(world: World, rng: random.Random, lasts: float) -> Found:
     """SIGKILL of both at once: `drill restore` in a new process."""
     run, at = _started(world, rng, lasts)
@@ -92,7 +98,7 @@ def next_run(world: World, rng: random.Random, lasts: float) -> Found:
     world.kill([*world.processes("drill.guardian"), run.pid])
     found = Found("both killed, next drill run", at, was_broken=bool(world.broken()))
     until(lambda: not world.processes(), 10)
-    follow = world.drills("run", world.drill, "--reports", world.folder / "elsewhere")
+    follow = world.runs_its_drill("--reports", world.folder / "elsewhere")
     follow.wait()
     return _afterwards(world, found)
 
@@ -169,14 +175,14 @@ def _dies(world: World, found: Found, *arguments: str) -> None:
 
 
 AT_RANDOM: dict[str, Case] = {
-    each.__name__: each for each in (conductor, guardian, both, power, next_run, frozen, child, disk)
+    each.__name__: each for each in (conductor, guardian, guardian_frozen, both, power, next_run, frozen, child, disk)
 }
 
 
 def _started(world: World, rng: random.Random, lasts: float) -> tuple[subprocess.Popen[bytes], str]:
     """A drill that has gone on for a random share of what one lasts."""
     delay = rng.random() * lasts
-    run = world.drills("run", world.drill)
+    run = world.runs_its_drill()
     time.sleep(delay)
     return run, f"{delay:.2f} s"
 
@@ -214,7 +220,7 @@ def _afterwards(world: World, found: Found) -> Found:
                 run.poll()
             if not world.processes():
                 break
-            if now - killed > _SETTLES_S:
+            if now - killed > world.settles_s:
                 found.amiss.append(f"still running: {_commands(world.processes())}")
                 break
         time.sleep(0.005)

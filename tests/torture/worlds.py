@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +57,9 @@ class World:
     mark: str
     environment: dict[str, str]
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    look: Callable[[], list[str]] | None = None
+    options: tuple[str, ...] = ()
+    settles_s: float = 90.0  # when a case is given up
 
     @property
     def drill(self) -> Path:
@@ -90,6 +93,8 @@ class World:
 
     def broken(self) -> list[str]:
         """What is broken right now, seen from outside."""
+        if self.look is not None:
+            return self.look()
         frozen = Path(f"/proc/{self.victim.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
         return [
             *(["the process is frozen"] if frozen else []),
@@ -117,6 +122,9 @@ class World:
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+    def runs_its_drill(self, *more: str | Path) -> subprocess.Popen[bytes]:
+        return self.drills("run", self.drill, *self.options, *more)
 
     def run_folders(self) -> list[Path]:
         return sorted(self.reports.iterdir()) if self.reports.is_dir() else []
