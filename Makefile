@@ -59,6 +59,10 @@ bench: $(VENV)/.dev ## how accurate and how fast, beside peers; QUICK=1 only tri
 torture: $(VENV)/.dev ## kill drills in every way, and see that nothing stays broken (a quarter of an hour); SEED=… for the same again
 	@$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED))
 
+.PHONY: fuzz
+fuzz: $(VENV)/.dev ## 500 mutants of every shipped file, and 10,000 of a journal (ten minutes)
+	DRILL_MUTANTS=500 nice $(BIN)/python -m pytest -q tests/fuzz
+
 .PHONY: mutants
 mutants: $(VENV)/.dev ## plant bugs in measuring and judging, and see that a test finds each (an hour or two)
 	nice $(BIN)/mutmut run

@@ -210,7 +210,11 @@ def replay(folder: Path) -> History:
                 events.append(_shared(event, events) if isinstance(event, Survivors) else event)
     if not events or not isinstance(events[0], Began):
         raise EnvironmentFault(f"the journal {path} does not begin with a run")
-    return History(tuple(events), hashlib.sha256(newest).hexdigest(), sampling.sampled())
+    try:
+        sampled = sampling.sampled()
+    except OverflowError as error:
+        raise EnvironmentFault(f"{path}: its samples hold too large a number") from error
+    return History(tuple(events), hashlib.sha256(newest).hexdigest(), sampled)
 
 
 def _shared(event: Survivors, before: Sequence[AnyEvent]) -> Survivors:
@@ -295,7 +299,9 @@ def _decode(line: bytes, previous: str) -> AnyEvent | str:
         return "it does not follow from the line before"
     try:
         return _decoder.decode(b"{" + body[75:])
-    except msgspec.DecodeError as error:
+    except RecursionError:
+        return "it is nested too deeply"
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return f"it is not an event this version knows ({error})"
 
 

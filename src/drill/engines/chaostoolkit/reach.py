@@ -40,7 +40,7 @@ def sources(document: dict[str, Any], root: Path) -> list[Path]:
             found += [Path(origin)] if origin else []
         elif by.get("type") == "process":
             given = by.get("arguments") or []
-            parts = given.values() if isinstance(given, dict) else [given] if isinstance(given, str) else given
+            parts = given if isinstance(given, list) else given.values() if isinstance(given, dict) else [given]
             words = [word for part in (by.get("path"), *parts) for word in str(part).split()]
             found += [root / word for word in words if "${" not in word]
     within = root.resolve()
