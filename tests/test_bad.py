@@ -8,6 +8,7 @@ import pytest
 
 from drill import plugins, spec
 from drill.errors import Problem, SpecError
+from drill.spec import policies
 
 BAD = Path(__file__).parent / "bad"
 CASES = sorted(path for path in BAD.glob("*") if path.suffix in (".yaml", ".yml", ".json"))
@@ -22,6 +23,8 @@ def problems(case: Path) -> list[Problem]:
         return list(refused.value.problems)
     if sort == "probe":
         return spec.check_probe(case)
+    if sort == "policy":
+        return list(policies.check(case))
     _, found = plugins.load("engine", "chaostoolkit")().lint(case, case.name, {})
     return list(found)
 

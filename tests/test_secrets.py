@@ -13,7 +13,6 @@ import threading
 from pathlib import Path
 from urllib.parse import quote
 
-
 from tests.running import World
 
 MINE = """

@@ -73,7 +73,7 @@ def _check(file: Path) -> list[Problem]:
             return list(error.problems)
         except EnvironmentFault as error:
             return [Problem(str(error), Position(shown))]
-    if node.kind == "mapping" and node.key("policy") and not node.key("method"):
+    if file.name == "drill-policy.yaml" or (node.kind == "mapping" and node.key("policy") and not node.key("method")):
         from drill.spec import policies
 
         return list(policies.check(file))
