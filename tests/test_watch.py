@@ -273,3 +273,20 @@ def test_the_longest_duration_counts_from_the_beginning() -> None:
 
     assert watch.violated(guard, 3_000 * MS, 1_000 * MS) is None
     assert watch.violated(guard, 3_001 * MS, 1_000 * MS) == "guard: the drill has lasted for more than 2 s"
+
+
+def test_what_a_watch_keeps_does_not_grow_with_the_run() -> None:
+    """Hours before a fault, of an outage and after it leave a few seconds of samples, and the count of all."""
+    watch = watching()
+    most = 0
+    for slot in range(60_000):
+        if slot == 20_000:
+            watch.fault_begins(slot * T)
+            watch.fault_is_made(slot * T)
+        outcome = Outcome.FAILED if 20_000 <= slot < 40_000 else Outcome.OK
+        watch.add("p", (Sample(slot * T, slot * T, slot * T + MS, outcome, "refused"),))
+        most = max(most, watch.kept())
+
+    assert most <= 3_000
+    assert watch.holds(Condition.RECOVERY, 60_000 * T)
+    assert watch.unhealthy() == "the baseline is unhealthy: 20000 of 60000 samples of p failed (last: refused)"

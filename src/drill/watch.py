@@ -7,18 +7,72 @@ was measured is decided later, from the journal. No input or output.
 
 from __future__ import annotations
 
-from drill.measure import redundancy_parameters, resolve, sustained
+from collections import deque
+from dataclasses import dataclass, field
+
+from drill.measure import redundancy_parameters, resolve
+from drill.measure.ongoing import Before, Ongoing
 from drill.model import SECOND, Condition, Guard, Outcome, Parameters, Plan, Probe, Sample, Window
 
 _IN_A_ROW = 3  # failures of a guarded probe that are no hiccup
 _BLIND_PERIODS = 10
 _BLIND_NS = 10 * SECOND
 _AGAIN = SECOND // 2  # judging thousands of samples more often would disturb the sampling
+_NEWEST = 50  # samples that a guarded probe's last failures are looked for among
+
+
+@dataclass(slots=True)
+class _Seen:
+    """
+    What is kept of one probe's samples, however many there were.
+
+    Attributes:
+        recent: The newest, in the order they ended: as many as any question about now needs.
+
+        before: What became of older ones.
+
+        last_good, last_bad: When the newest good sample was sent, and the newest failed one since.
+
+        newest_bad: The latest instant at which a failed sample counts.
+
+        value: The newest number that was read, and when it was asked for.
+    """
+
+    recent: deque[Sample] = field(default_factory=deque)
+    before: Before = field(default_factory=Before)
+    count: int = 0
+    failed: int = 0
+    good: bool = False
+    why_failed: str = ""
+    last_good: int | None = None
+    last_bad: int | None = None
+    newest_bad: int | None = None
+    first_planned: int | None = None
+    value: tuple[float, int] | None = None
+
+    def add(self, sample: Sample) -> None:
+        self.recent.append(sample)
+        self.count += 1
+        self.first_planned = sample.planned if self.first_planned is None else self.first_planned
+        if sample.outcome is Outcome.OK:
+            self.good, self.last_good, self.last_bad = True, sample.sent, None
+        elif sample.outcome is Outcome.FAILED:
+            self.failed += 1
+            self.why_failed = sample.detail
+            self.last_bad = self.last_bad if sample.sent is None else sample.sent
+            at = sample.sent or sample.planned
+            self.newest_bad = at if self.newest_bad is None else max(self.newest_bad, at)
+        if sample.value is not None and sample.sent is not None:
+            self.value = sample.value, sample.sent
+
+    def forget(self, planned_before: int) -> None:
+        while len(self.recent) > _NEWEST and self.recent[0].planned < planned_before:
+            self.before.add(self.recent.popleft())
 
 
 class Watch:
     """
-    Gathers the samples of one run.
+    Follows the samples of one run; what it keeps of them does not grow with the run.
 
     Attributes:
         fault: The window of the first fault, from its first action until it was made; None before.
@@ -30,13 +84,28 @@ class Watch:
         self.fault: Window | None = None
         self.latest: Window | None = None
         self._plan = plan
-        self._samples: dict[str, list[Sample]] = {probe.name: [] for probe in plan.probes}
+        self._seen = {probe.name: _Seen() for probe in plan.probes}
+        self._rules = {
+            (name, condition): plan.parameters
+            if condition is Condition.RECOVERY
+            else redundancy_parameters(plan.probe(name).every)
+            for condition, names in ((Condition.RECOVERY, plan.judged), (Condition.REDUNDANCY, plan.redundancy))
+            for name in names
+        }
+        # Since the first fault began, and since the latest was made.
+        self._since_first: dict[tuple[str, Condition], Ongoing] = {}
+        self._since_latest: dict[tuple[str, Condition], Ongoing] = {}
+        # Since when each metric has been beyond its limit.
+        self._beyond_since: dict[Guard, int | None] = {guard: None for guard in plan.guards if guard.metric}
         self._judged: dict[tuple[str, Condition], tuple[int, bool]] = {}
 
     def fault_begins(self, at: int) -> None:
         """A fault is about to be carried out. What was found out before says nothing about it."""
         self.latest = Window(at, at)
-        self.fault = self.fault or self.latest
+        if self.fault is None:
+            self.fault = self.latest
+            self._since_first = self._followed(self.fault)
+        self._since_latest = self._followed(self.latest)
         self._judged.clear()
 
     def fault_is_made(self, at: int) -> None:
@@ -44,26 +113,45 @@ class Watch:
         assert self.latest is not None
         assert self.fault is not None
         made = Window(self.latest.lower, at)
-        self.fault = made if self.fault == self.latest else self.fault
+        if self.fault == self.latest:
+            self.fault = made
+            for ongoing in self._since_first.values():
+                ongoing.made(at)
         self.latest = made
+        # An outage that was over before the latest fault's last action says nothing about what that action does.
+        self._since_latest = self._followed(Window(at, at))
         self._judged.clear()
 
     def add(self, probe: str, samples: tuple[Sample, ...]) -> None:
         """Note samples in the order they ended."""
-        self._samples[probe].extend(samples)
+        seen = self._seen[probe]
+        for sample in samples:
+            seen.add(sample)
+            self._look_at_value(probe, sample)
+        for followed in (self._since_first, self._since_latest):
+            for condition in (Condition.RECOVERY, Condition.REDUNDANCY):
+                ongoing = followed.get((probe, condition))
+                if ongoing is not None:
+                    ongoing.add(samples)
+        if samples:
+            seen.forget(samples[-1].planned - self._memory(self._plan.probe(probe)))
+
+    def kept(self) -> int:
+        """How many samples are kept; those that several questions need count for each."""
+        followed = [*self._since_first.values(), *self._since_latest.values()]
+        return sum(len(seen.recent) for seen in self._seen.values()) + sum(map(len, followed))
 
     def unhealthy(self) -> str | None:
         """Why the baseline is not good, as one sentence; None when every judged probe was ok throughout."""
         for name in self._plan.judged:
-            samples = self._samples[name]
-            failed = [sample for sample in samples if sample.outcome is Outcome.FAILED]
-            if failed:
+            seen = self._seen[name]
+            if seen.failed:
                 return (
-                    f"the baseline is unhealthy: {len(failed)} of {len(samples)} samples of {name} failed "
-                    f"(last: {failed[-1].detail})"
+                    f"the baseline is unhealthy: {seen.failed} of {seen.count} samples of {name} failed "
+                    f"(last: {seen.why_failed})"
                 )
-            if not any(sample.outcome is Outcome.OK for sample in samples):
-                why = samples[-1].detail if samples else "none was sent"
+            if not seen.good:
+                why = seen.recent[-1].detail if seen.recent else "none was sent"
                 return f"the baseline shows nothing: no sample of {name} was answered during the watch ({why})"
         return None
 
@@ -88,7 +176,8 @@ class Watch:
         if self.fault is None:
             return None
         if guard.probe:
-            decided = [s for s in self._samples[guard.probe][-50:] if s.outcome is not Outcome.UNKNOWN][-_IN_A_ROW:]
+            newest = list(self._seen[guard.probe].recent)[-_NEWEST:]
+            decided = [sample for sample in newest if sample.outcome is not Outcome.UNKNOWN][-_IN_A_ROW:]
             if len(decided) == _IN_A_ROW and all(sample.outcome is Outcome.FAILED for sample in decided):
                 return f"guard: {guard.probe} failed {_IN_A_ROW} times in a row ({decided[-1].detail})"
         if guard.max_outage is not None:
@@ -99,23 +188,16 @@ class Watch:
 
     def _beyond(self, guard: Guard, probe: Probe, now: int) -> str | None:
         """Whether a metric has been beyond its limit for long enough, or could not be read for so long."""
-        samples = self._samples[probe.name]
+        seen = self._seen[probe.name]
         # A guard that is blind guards nothing; a few lost answers are no blindness.
         blind_after = max(guard.lasting, _BLIND_PERIODS * probe.every + probe.deadline, _BLIND_NS)
-        since = latest = None
-        for sample in reversed(samples):
-            if sample.value is None or sample.sent is None:
-                continue
-            latest = latest or sample
-            if not _is_beyond(guard, sample.value):
-                break
-            since = sample.sent
-            if latest.sent is not None and latest.sent - since >= guard.lasting:
-                limit = f"above {guard.above:g}" if guard.above is not None else f"below {guard.below:g}"
-                lasting = f" for {guard.lasting / SECOND:g} s" if guard.lasting else ""
-                return f"guard: {probe.name} is {latest.value:g}, {limit}{lasting}"
-        seen = latest.sent if latest is not None else samples[0].planned if samples else None
-        if seen is not None and now - seen > blind_after:
+        since = self._beyond_since[guard]
+        if seen.value is not None and since is not None and seen.value[1] - since >= guard.lasting:
+            limit = f"above {guard.above:g}" if guard.above is not None else f"below {guard.below:g}"
+            lasting = f" for {guard.lasting / SECOND:g} s" if guard.lasting else ""
+            return f"guard: {probe.name} is {seen.value[0]:g}, {limit}{lasting}"
+        latest = seen.first_planned if seen.value is None else seen.value[1]
+        if latest is not None and now - latest > blind_after:
             return f"guard: {probe.name} has given no value for more than {blind_after / SECOND:g} s"
         return None
 
@@ -127,18 +209,12 @@ class Watch:
         if now - judged_at >= _AGAIN:
             # What is still in flight may yet fail: judge only what has had its whole deadline.
             settled = now - probe.deadline - 2 * probe.every
-            rules = self._parameters(probe, condition)
-            back = not self._failed_lately(probe, settled, rules) and self._sustained(probe, settled, rules)
+            rules = self._rules[probe.name, condition]
+            back = not self._failed_lately(probe, settled, rules) and all(
+                followed[probe.name, condition].back(settled) for followed in (self._since_latest, self._since_first)
+            )
             self._judged[probe.name, condition] = now, back
         return back
-
-    def _sustained(self, probe: Probe, settled: int, rules: Parameters) -> bool:
-        assert self.fault is not None
-        assert self.latest is not None
-        # An outage that was over before the latest fault's last action says nothing about what that action does.
-        since = Window(self.latest.upper, self.latest.upper)
-        seen = [sample for sample in self._samples[probe.name] if sample.planned <= settled]
-        return all(sustained(seen, window, probe.every, rules) for window in (since, self.fault))
 
     def _failed_lately(self, probe: Probe, settled: int, rules: Parameters) -> bool:
         """Whether a failure within the last hold rules recovery out: seen at once, however long the outage was."""
@@ -146,30 +222,45 @@ class Watch:
         if rules.onset_ratio or rules.recovery_ratio:
             return False
         since = settled - resolve(rules, probe.every).hold
-        for sample in reversed(self._samples[probe.name]):
+        for sample in reversed(self._seen[probe.name].recent):
             if sample.planned < since - probe.deadline:
                 return False
             if sample.outcome is Outcome.FAILED and sample.sent is not None and sample.sent > since:
                 return (sample.ended or sample.sent) >= self.fault.lower
         return False
 
-    def _parameters(self, probe: Probe, condition: Condition) -> Parameters:
-        return self._plan.parameters if condition is Condition.RECOVERY else redundancy_parameters(probe.every)
+    def _followed(self, t0: Window) -> dict[tuple[str, Condition], Ongoing]:
+        """Every probe that may be awaited, from *t0*, which is now, on."""
+        found = {}
+        for (name, condition), rules in self._rules.items():
+            probe, seen = self._plan.probe(name), self._seen[name]
+            ongoing = Ongoing(t0, probe.every, rules, probe.deadline + 2 * probe.every, seen.before)
+            ongoing.add(seen.recent)
+            found[name, condition] = ongoing
+        return found
+
+    def _memory(self, probe: Probe) -> int:
+        """How far back any question about now looks at single samples; nanoseconds."""
+        holds = [resolve(rules, probe.every).hold for (name, _), rules in self._rules.items() if name == probe.name]
+        return max(holds, default=0) + 2 * probe.deadline + 3 * probe.every
+
+    def _look_at_value(self, probe: str, sample: Sample) -> None:
+        """Whether a metric is beyond its limit, and since when."""
+        if sample.value is None or sample.sent is None:
+            return
+        for guard, since in self._beyond_since.items():
+            if guard.metric == probe:
+                first = sample.sent if since is None else min(since, sample.sent)
+                self._beyond_since[guard] = first if _is_beyond(guard, sample.value) else None
 
     def _bad_since_fault(self, name: str) -> bool:
-        since = self.latest.lower if self.latest else 0
-        return any(s.outcome is Outcome.FAILED and (s.sent or s.planned) >= since for s in self._samples[name])
+        newest = self._seen[name].newest_bad
+        return newest is not None and newest >= (self.latest.lower if self.latest else 0)
 
     def _down_for(self, name: str, now: int) -> int:
         """How long nothing good was seen of a probe that is failing; nanoseconds."""
         assert self.fault is not None
-        last_bad = last_good = None
-        for sample in reversed(self._samples[name]):
-            if sample.outcome is Outcome.FAILED and last_bad is None:
-                last_bad = sample.sent
-            if sample.outcome is Outcome.OK:
-                last_good = sample.sent
-                break
+        last_bad, last_good = self._seen[name].last_bad, self._seen[name].last_good
         if last_bad is None or (last_good is not None and last_good > last_bad):
             return 0
         return now - max(last_good or 0, self.fault.lower)
