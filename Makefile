@@ -60,7 +60,7 @@ torture: $(VENV)/.dev ## kill drills in every way, and see that nothing stays br
 	@$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED))
 
 .PHONY: fuzz
-fuzz: $(VENV)/.dev ## 500 mutants of every shipped file, and 10,000 of a journal (ten minutes)
+fuzz: $(VENV)/.dev ## 500 mutants of every shipped file, and 20,000 of a journal (ten minutes)
 	DRILL_MUTANTS=500 nice $(BIN)/python -m pytest -q tests/fuzz
 
 .PHONY: mutants
