@@ -97,11 +97,17 @@ def test_planning_anything_is_planning_it_twice(values: dict[str, str]) -> None:
 
 def test_the_outline_says_what_is_broken_watched_and_left_to_the_end() -> None:
     """What drill plan prints, as data."""
-    outline = plan.outline(plan.make(DRILL, ENDPOINTS), {"outage": ("breaks it", "undoes it")})
+    outline = plan.outline(plan.make(DRILL, ENDPOINTS), {"outage": ("breaks it", "undoes it")}, {"outage": SECOND})
 
     assert outline["breaks"] == [
-        {"fault": "outage", "engine": "chaostoolkit", "file": "", "does": ["breaks it", "undoes it"]},
-        {"fault": "flush", "engine": "chaostoolkit", "file": "", "does": []},
+        {
+            "fault": "outage",
+            "engine": "chaostoolkit",
+            "file": "",
+            "does": ["breaks it", "undoes it"],
+            "activity_deadline_s": 1.0,
+        },
+        {"fault": "flush", "engine": "chaostoolkit", "file": "", "does": [], "activity_deadline_s": None},
     ]
     assert [(each["probe"], each["role"]) for each in outline["watches"]] == [
         ("reads", "judged"),
@@ -110,7 +116,7 @@ def test_the_outline_says_what_is_broken_watched_and_left_to_the_end() -> None:
         ("lag", "observed"),
     ]
     assert outline["undone_at_the_end"] == ["flush"]
-    assert outline["longest_s"] == 70.0
+    assert (outline["longest_s"], outline["expires_s"]) == (70.0, 370.0)
     assert [each["step"] for each in outline["steps"]] == [
         "watch",
         "inject outage",

@@ -244,3 +244,29 @@ def test_one_run_that_cannot_be_restored_does_not_keep_the_others(world: World) 
 
     assert (code, world.frozen()) == (5, False), err
     assert broken.name in err
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["by the drill", "by drill restore"])
+def test_an_undo_that_waits_for_another_is_tried_again_after_it(world: World, dies: bool) -> None:
+    """The last fault is undone first; when that only works once an earlier one is, it is done after it."""
+    marker = world.folder / "cut"
+
+    def run(path: str, *arguments: str) -> dict[str, Any]:
+        provider = {"type": "process", "path": path, "arguments": list(arguments), "timeout": 5}
+        return {"type": "action", "name": f"{path} {arguments[0]}", "provider": provider}
+
+    world.experiment("cut", [run("touch", str(marker))], [run("rm", "-f", str(marker))])
+    world.experiment("freeze", [world.signal("STOP")], [run("test", "!", "-e", str(marker)), world.signal("CONT")])
+    drill = world.drill(within="60s" if dies else "1s")
+    drill.write_text(drill.read_text().replace("  - inject: freeze", "  - inject: cut\n  - inject: freeze"))
+    process = world.start("run", drill)
+    if dies:
+        world.until(lambda: world.frozen() and bool(world.events(Injected)[1:]), "both faults are journaled")
+        world.kill(process)
+        assert world.run("restore")[0] == 0
+    process.communicate(timeout=60)
+
+    undone = [(event.fault, event.verified) for event in world.events(Restored)]
+    assert undone == [("freeze", False), ("cut", True), ("freeze", True)]
+    assert (world.frozen(), marker.exists()) == (False, False)
+    assert world.record()["result"] == ("aborted" if dies else "inconclusive")

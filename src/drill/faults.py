@@ -132,9 +132,16 @@ class Faults:
         return JournalGate(name, self._journal, self._clock, self._scrub, fence=self._fence)
 
     async def undo_all(self) -> None:
-        """Undo what may be in place, the last one first: a later fault may stand in the way of undoing an earlier."""
-        for name in reversed(self.in_place):
-            await self.undo(name)
+        """
+        Undo what may be in place, the last one first: a later fault may stand in the way of undoing an earlier.
+
+        And the other way round: what cannot be undone is tried again once others are.
+        """
+        left = [*reversed(self.in_place)]
+        while left:
+            before, left = left, [name for name in left if not await self.undo(name)]
+            if len(left) == len(before):
+                return
 
 
 def _why(error: BaseException) -> str:

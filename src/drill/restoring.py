@@ -255,33 +255,47 @@ def _shut_out(folder: Path, history: History, lock: Lock | None, say: Callable[[
 async def _undo_all(
     history: History, undos: dict[str, Undo], log: Log, say: Callable[[str], None], fence: Fence | None
 ) -> list[FaultLeftInPlace]:
-    clock = SystemClock()
-    left = []
+    """Undo the last one first, and again what could not be undone once others are."""
     labs = {fault.name: fault.lab for event in history.of(Began) for fault in event.plan.faults}
     made = {event.fault for event in history.of(Injected)}
-    # The last one first: a later fault may stand in the way of undoing an earlier one.
-    for name, undo in reversed(undos.items()):
-        say(f"undoing {name}")
-        lab = labs.get(name)
-        if await _gone(lab, within_s=0):
-            _settle_gone(log, clock, name)
-            continue
-        asked = [event.n for event in history.of(Intent) if event.fault == name]
-        gate = JournalGate(name, log, clock, Scrubber({}), first=max(asked, default=-1) + 1, fence=fence)
-        try:
-            engine = plugins.load("engine", undo.engine)()
-        except EnvironmentFault as error:
-            left.append(FaultLeftInPlace(f"{name} could not be undone: {error}", instructions=undo.instructions))
-            continue
-        if name not in made:
-            await asyncio.to_thread(getattr(engine, "end", lambda undo: None), undo)
-        still = await undo_one(undo, engine, log, clock, gate)
-        if still and await _gone(lab, within_s=10):
-            # It went while we were at it: an embedded lab ends with the run that owned it.
-            _settle_gone(log, clock, name)
-        elif still:
-            left.append(still)
-    return left
+    asked: dict[str, int] = {event.fault: event.n + 1 for event in history.of(Intent)}
+    left = dict.fromkeys(reversed(undos))
+    errors: list[FaultLeftInPlace] = []
+    while left:
+        before, errors = len(left), []
+        for name in [*left]:
+            say(f"undoing {name}")
+            gate = JournalGate(name, log, SystemClock(), Scrubber({}), first=asked.get(name, 0), fence=fence)
+            error = await _undo(undos[name], log, gate, labs.get(name), unmade=name not in made)
+            asked[name] = gate.next
+            if error is None:
+                del left[name]
+            else:
+                errors.append(error)
+        if len(left) == before:
+            break
+    return errors
+
+
+async def _undo(undo: Undo, log: Log, gate: JournalGate, lab: str | None, *, unmade: bool) -> FaultLeftInPlace | None:
+    """Undo one fault that a dead run left, on its *lab*; None when it is verified."""
+    clock = SystemClock()
+    if await _gone(lab, within_s=0):
+        _settle_gone(log, clock, undo.fault)
+        return None
+    try:
+        engine = plugins.load("engine", undo.engine)()
+    except EnvironmentFault as error:
+        return FaultLeftInPlace(f"{undo.fault} could not be undone: {error}", instructions=undo.instructions)
+    if unmade:
+        # What its method started may still be at it: nothing may be broken after it is undone.
+        await asyncio.to_thread(getattr(engine, "end", lambda undo: None), undo)
+    still = await undo_one(undo, engine, log, clock, gate)
+    if still and await _gone(lab, within_s=10):
+        # It went while we were at it: an embedded lab ends with the run that owned it.
+        _settle_gone(log, clock, undo.fault)
+        return None
+    return still
 
 
 class _Nowhere:

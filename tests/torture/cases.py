@@ -224,6 +224,7 @@ def _afterwards(world: World, found: Found) -> Found:
                 found.amiss.append(f"still running: {_commands(world.processes())}")
                 break
         time.sleep(0.005)
+    until(lambda: not world.broken(), world.heals_s, 0.5)
     found.amiss += world.broken()
     for folder in world.run_folders():
         found.amiss += _evidence(folder)
