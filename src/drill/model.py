@@ -187,6 +187,7 @@ class Measure(Enum):
     UNPROTECTED = "unprotected"  # promotion to replicas back: one more failure would have lost data
     WORK_RECOVERY = "work_recovery"  # service back to its data checked
     COLD_CACHE = "cold_cache"  # first fault action to the hit ratio back
+    SCALE_OUT = "scale_out"  # rise of the load to enough capacity for it
     DETECTED = "detected"  # first fault action to an alarm, mark or notification that told of it
     MOVES = "moves"  # promotions and switches of traffic since the fault
     AVAILABILITY = "availability"  # good share of all samples of the drill, ppm; at least the target
@@ -435,6 +436,24 @@ class Load(Value, frozen=True):
     environment: dict[str, str] = {}
     processes: int | None = None
 
+    @property
+    def rise(self) -> tuple[int, int | None] | None:
+        """
+        When it reaches its highest step, and when it leaves it again, nanoseconds after its beginning.
+
+        None when it never rises; no end when the highest step lasts to the end of the drill.
+        """
+        amounts = [(step.users if step.rate is None else step.rate) or 0 for step in self.steps]
+        highest = max(amounts, default=0)
+        if not amounts or amounts[0] == highest:
+            return None
+        ends = [0]
+        for step in self.steps:
+            ends.append(ends[-1] + (step.lasts or 0))
+        first = amounts.index(highest)
+        after = next((n for n in range(first + 1, len(amounts)) if amounts[n] != highest), None)
+        return ends[first], None if after is None else ends[after]
+
 
 class StepKind(Enum):
     WATCH = "watch"  # sample for a while; the first one is the healthy baseline
@@ -545,7 +564,7 @@ class Drill(Value, frozen=True):
 
     Attributes:
         judged, observed, redundancy, cache, usual, commit_rate, disaster: As in `Plan`.
-        judged, observed, redundancy, detection, load, agreement, disaster: As in `Plan`.
+        judged, observed, redundancy, detection, scaling, load, agreement, disaster: As in `Plan`.
 
         cycle: The longest cycle of the system (lease, health check, backup), nanoseconds. A run waits
             for a random share of it before its first fault, so that repeated ones fall everywhere in it.
@@ -575,6 +594,7 @@ class Drill(Value, frozen=True):
     usual: Usual | None = None
     commit_rate: float | None = None
     detection: tuple[str, ...] = ()
+    scaling: tuple[str, ...] = ()
     load: Load | None = None
     agreement: Agreement = Agreement.ALL
     cycle: int | None = None
@@ -611,6 +631,8 @@ class Plan(Value, frozen=True):
         commit_rate: Commits per second of production, to extrapolate a loss to.
         detection: Probes that are good once an alarm or notification told of the fault.
 
+        scaling: Probes that are good once there is enough capacity.
+
         load: Traffic for the drill's whole length.
 
         agreement: From how many vantages a service must be back.
@@ -635,6 +657,7 @@ class Plan(Value, frozen=True):
     usual: Usual | None = None
     commit_rate: float | None = None
     detection: tuple[str, ...] = ()
+    scaling: tuple[str, ...] = ()
     load: Load | None = None
     agreement: Agreement = Agreement.ALL
     parameters: Parameters = Parameters()
@@ -1526,6 +1549,9 @@ class Measured(Value, frozen=True):
         split_brain: How long two servers acknowledged writes of one judged store.
 
         overlaps: The same for every store.
+
+        scale_out: From the rise of the load, else from t0, to enough capacity.
+
         detected: From t0 to the first alarm, mark or notification.
 
         moves: Promotions and switches of traffic since t0; None when nobody watched for them.
@@ -1562,6 +1588,7 @@ class Measured(Value, frozen=True):
     amplification: float | None = None
     split_brain: Bounds | None = None
     overlaps: tuple[Overlap, ...] = ()
+    scale_out: Bounds | None = None
     detected: Bounds | None = None
     moves: Bounds | None = None
     availability: Bounds | None = None

@@ -43,6 +43,7 @@ def make(
         observed=drill.observed,
         redundancy=drill.redundancy,
         detection=drill.detection,
+        scaling=drill.scaling,
         load=None if drill.load is None else _load(drill.load, values),
         agreement=drill.agreement,
         cache=drill.cache,

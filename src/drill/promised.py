@@ -15,8 +15,8 @@ from drill.measure.promises import QUANTILES, least, needed
 from drill.model import Bounds, Measure, Measured, Objective, Parameters, Plan, ProbeMeasure, Reason, Verdict
 
 MEASURES = frozenset(
-    {Measure.DETECTED, Measure.MOVES, Measure.AVAILABILITY, Measure.CAPACITY, Measure.LATENCY_P50}
-    | {Measure.LATENCY_P95, Measure.LATENCY_P99}
+    {Measure.SCALE_OUT, Measure.DETECTED, Measure.MOVES, Measure.AVAILABILITY, Measure.CAPACITY}
+    | {Measure.LATENCY_P50, Measure.LATENCY_P95, Measure.LATENCY_P99}
 )
 
 
@@ -33,6 +33,8 @@ def unasked(plan: Plan) -> list[Objective]:
 def bounds(objective: Objective, measured: Measured, probes: Sequence[ProbeMeasure]) -> Bounds | None:
     """What was measured for one of these objectives; None when nothing was."""
     match objective.measure:
+        case Measure.SCALE_OUT:
+            return measured.scale_out
         case Measure.DETECTED:
             return measured.detected
         case Measure.MOVES:
@@ -81,6 +83,8 @@ def endless(objective: Objective, bounds: Bounds, verdict: Verdict) -> tuple[Rea
     if objective.measure is Measure.DETECTED:
         beyond = "" if verdict is Verdict.MISSED else ", which is within the target"
         return Reason.NOT_DETECTED, f"nothing had told of the fault {least_} after it{beyond}"
+    if objective.measure is Measure.SCALE_OUT:
+        return Reason.NEVER_RECOVERED, f"there was not enough capacity {least_} after it was needed"
     share = (1000 - QUANTILES[objective.measure]) / 10
     return Reason.NO_GOOD_ANSWER, f"more than {share:g} % of the requests after recovery may have had no good answer"
 
@@ -88,6 +92,8 @@ def endless(objective: Objective, bounds: Bounds, verdict: Verdict) -> tuple[Rea
 def unmeasured(measure: Measure, measured: Measured) -> str:
     """Why nothing was measured."""
     match measure:
+        case Measure.SCALE_OUT:
+            return "nobody saw too little capacity after the load rose, or the fault: name a probe under scaling:"
         case Measure.DETECTED:
             return "nobody who would have told of the fault watched to the end: name a probe under detection:"
         case Measure.MOVES:

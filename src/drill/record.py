@@ -170,6 +170,7 @@ class MeasuredRecord(Field, frozen=True):
     cold_cache: BoundsS
     origin_amplification: Factor
     production_loss: CountBounds
+    scale_out: BoundsS
     detected: BoundsS
     moves: CountBounds
     availability: RatioBounds

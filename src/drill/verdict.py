@@ -48,6 +48,9 @@ class Cause:
     sentence: str
 
 
+_SLEPT = Cause(Reason.CLOCK_UNBOUNDED, "this machine slept during the run: its clock stood still")
+
+
 def decide(bounds: Bounds, target: int, *, at_least: bool = False) -> Verdict:
     """What the numbers alone say; with *at_least*, more is better."""
     if at_least:
@@ -63,7 +66,7 @@ def judge(history: History, measured: Measured) -> Judgement:
     """Judge every objective of the plan, `integrity` whenever a judged probe writes, and the run as a whole."""
     objectives = list(history.plan.objectives)
     ledgers = [ledger for ledger in measured.ledgers if ledger.probe in history.plan.judged]
-    if ledgers and not any(objective.measure is Measure.INTEGRITY for objective in objectives):
+    if ledgers and history.plan.faults and not any(objective.measure is Measure.INTEGRITY for objective in objectives):
         objectives.append(_INTEGRITY)
     objectives += promised.unasked(history.plan)
     judged = tuple(_Case(history, measured, objective).judged() for objective in objectives)
@@ -159,6 +162,7 @@ class _Case:
                 Measure.REDUNDANCY: plan.redundancy,
                 Measure.UNPROTECTED: plan.redundancy,
                 Measure.COLD_CACHE: plan.cache,
+                Measure.SCALE_OUT: plan.scaling,
             }.get(measure, plan.judged)
         return [found for name in names if (found := self.measured.probe(name)) is not None]
 
@@ -232,12 +236,15 @@ class _Case:
     def _unproven(self) -> Cause | None:
         """What makes it inconclusive whatever the numbers are."""
         measured, data = self.measured, self.objective.measure in _DATA
+        if self.objective.measure is Measure.SCALE_OUT:
+            # A rising load needs no fault, and too little capacity at first is what it is about.
+            return _SLEPT if measured.suspended else None
         if measured.t0 is None:
             return Cause(Reason.NOT_EXECUTED, "no fault was carried out")
         if data and measured.disaster is None:
             return Cause(Reason.NOT_EXECUTED, f"the disaster, {self.history.plan.disaster}, was not carried out")
         if measured.suspended:
-            return Cause(Reason.CLOCK_UNBOUNDED, "this machine slept during the run: its clock stood still")
+            return _SLEPT
         if measured.effect is not Effect.SHOWN:
             return Cause(Reason.NO_EFFECT, measured.proof or "nothing shows that the fault took effect")
         ill = [probe.probe for probe in self._probes() if not probe.healthy_before]
@@ -284,8 +291,8 @@ class _Case:
         return None if short is None else Cause(Reason.LOAD_SHORT, short)
 
     def _not_watched(self) -> Cause | None:
-        if self.objective.measure is Measure.WORK_RECOVERY:
-            # It counts from a recovery that was seen to hold.
+        if self.objective.measure in (Measure.WORK_RECOVERY, Measure.SCALE_OUT):
+            # It counts from a recovery that was seen to hold, or to one.
             return None
         for probe in self._probes():
             if not probe.watched:

@@ -31,15 +31,18 @@ class World:
     def __init__(self) -> None:
         self.made: list[Line] = []
         self.refuses = False
+        self.mute = False
 
     async def connect(self) -> Line:
+        while self.mute:
+            await asyncio.sleep(0.01)
         if self.refuses:
             raise ConnectionRefusedError
         self.made.append(Line())
         return self.made[-1]
 
     def pool(self, server: str = "east", most: int = 10) -> Pool[Line]:
-        return Pool(server, self.connect, most=most)
+        return Pool(server, self.connect, most=most, hanging=50)
 
     def open(self) -> int:
         return sum(line.open for line in self.made)
@@ -97,7 +100,7 @@ def test_while_answers_come_a_pool_does_not_grow_beyond_its_limit() -> None:
 
 
 def test_while_nothing_answers_every_request_has_a_connection() -> None:
-    """None waits behind those that hang: the end of an outage would be seen late."""
+    """None waits behind those that hang: the end of an outage would be seen late. There is a limit all the same."""
 
     async def story() -> None:
         world = World()
@@ -107,32 +110,43 @@ def test_while_nothing_answers_every_request_has_a_connection() -> None:
             await pool.take()
         with pytest.raises(Busy):
             await pool.take()
-        await asyncio.sleep(0.1)
-        for _ in range(40):
+        await asyncio.sleep(0.25)
+        world.mute = True
+        hanging = [asyncio.create_task(pool.take()) for _ in range(40)]
+        await asyncio.sleep(0.5)
+        with pytest.raises(Busy):
             await pool.take()
+        world.mute = False
+        await asyncio.gather(*hanging)
         assert world.open() == 50
 
     run(story())
 
 
-def test_a_slow_service_is_not_taken_for_a_hanging_one() -> None:
-    """Answers that take long may be as far apart; before the first one nobody knows, and the pool does not grow."""
+def test_a_server_that_shows_a_sign_of_life_does_not_hang() -> None:
+    """An answer, a new connection, a refusal; slow answers may be further apart; before the first nobody can tell."""
 
     async def story() -> None:
         world = World()
         pool = world.pool("slow")
         first = [await pool.take() for _ in range(10)]
-        await asyncio.sleep(0.2)
-        with pytest.raises(Busy):
-            await pool.take()
-        for line in first[:2]:
-            pool.give_back(line, good=True)
-            await pool.take()
-        await asyncio.sleep(0.7)
         with pytest.raises(Busy):
             await pool.take()
         await asyncio.sleep(0.2)
+        pool.give_back(first[0], good=True)
+        pool.give_back(first[1], good=False)
         await pool.take()
+        await asyncio.sleep(0.75)
+        await pool.take()
+        await asyncio.sleep(0.75)
+        with pytest.raises(Busy):
+            await pool.take()
+        await asyncio.sleep(0.1)
+        world.refuses = True
+        with pytest.raises(ConnectionRefusedError):
+            await pool.take()
+        with pytest.raises(Busy):
+            await pool.take()
 
     run(story())
 

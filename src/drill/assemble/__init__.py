@@ -107,6 +107,7 @@ def _plan(history: History) -> dict[str, Any]:
         "redundancy": list(plan.redundancy),
         "cache": list(plan.cache),
         "detection": list(plan.detection),
+        "scaling": list(plan.scaling),
         "commit_rate": plan.commit_rate,
         "usual": None if plan.usual is None else dict(_usual(plan.usual)),
         "disaster": plan.disaster,

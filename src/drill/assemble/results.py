@@ -109,6 +109,7 @@ def measured_record(history: History, measured: Measured, since: Since) -> Measu
             reason=why.cold_cache if measured.amplification is None else None,
         ),
         production_loss=_production_loss(history, measured, why.loss),
+        scale_out=span(measured.scale_out, promised.unmeasured(Measure.SCALE_OUT, measured)),
         detected=span(measured.detected, promised.unmeasured(Measure.DETECTED, measured)),
         moves=counted(measured.moves, promised.unmeasured(Measure.MOVES, measured)),
         availability=share(measured.availability, promised.unmeasured(Measure.AVAILABILITY, measured)),

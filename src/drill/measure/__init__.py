@@ -35,6 +35,7 @@ from drill.measure.ledger import Exposure, Undone, Write, exposure, ledger, writ
 from drill.measure.overlap import overlaps
 from drill.measure.phases import impact, on_secondary, origin_window, phases, promoted_once, unprotected, work_recovery
 from drill.measure.promises import alarms, answers, detected, least, moves
+from drill.measure.scaling import scale_out
 from drill.measure.service import measure_probe, rto_from
 from drill.measure.streams import estimates
 from drill.measure.traffic import measure_load
@@ -153,6 +154,7 @@ def _measure(history: History) -> Measured:
         amplification=max(amplified, default=None),
         split_brain=combine(each.length for each in rivals if set(each.probes) & set(plan.judged)),
         overlaps=rivals,
+        scale_out=scale_out(history, t0, undone[-1] if undone and not undo_is_under_test(plan) else None),
         detected=detected(history, t0, told),
         moves=moves(history, t0, told),
         availability=least([probe.availability for probe in judged]),

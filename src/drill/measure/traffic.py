@@ -94,7 +94,8 @@ def measure_load(history: History, t0: Window | None, judged: Sequence[ProbeMeas
         _phase(name, begin, end, load, began, seconds)
         for name, begin, end in _stretches(history, began.at, t0, judged, undo)
     )
-    short = (*_died(history), *(why for phase in phases for why in _short(phase, began.processes)))
+    lacking = [why for phase in phases for why in _short(phase, began.processes, broken=t0 is not None)]
+    short = (*_died(history), *lacking)
     return LoadMeasure(processes=began.processes, phases=phases, short=short, capacity=_capacity(phases))
 
 
@@ -150,10 +151,11 @@ def _died(history: History) -> Iterator[str]:
             yield f"process {event.process + 1} of the load is gone: {event.error}"
 
 
-def _short(phase: LoadPhase, processes: int) -> Iterator[str]:
+def _short(phase: LoadPhase, processes: int, *, broken: bool) -> Iterator[str]:
     """How a stretch of the load was not what was asked for; what nobody reported was not sent as far as we know."""
     long = (phase.end - phase.begin) // SECOND
-    when = {"before": "before the fault", "during": "during the outage", "after": "after recovery"}[phase.name]
+    before = "before the fault" if broken else "in the whole drill"
+    when = {"before": before, "during": "during the outage", "after": "after recovery"}[phase.name]
     if phase.missing > processes:
         yield f"{when}, what the load did is not known for {phase.missing} of {long * processes} seconds"
     if phase.end - phase.begin < SHORTEST:

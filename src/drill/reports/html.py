@@ -131,6 +131,8 @@ def _more(record: Record) -> list[tuple[str, str]]:
         found = [("time on the promoted server", f"≥{wording.NBSP}{length}, and still there at the end")]
     if measured.origin_amplification.value is not None:
         found.append(("peak load on the cache's origin", f"{measured.origin_amplification.value:g} × baseline"))
+    if measured.scale_out.lower_s is not None:
+        found.append((wording.MEASURES[Measure.SCALE_OUT], text.said(measured.scale_out, Measure.SCALE_OUT)))
     if measured.production_loss.lower is not None:
         said = text.said(measured.production_loss, Measure.LOST_WRITES)
         found.append(("lost at production's commit rate", f"{said}, an extrapolation"))

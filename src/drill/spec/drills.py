@@ -125,11 +125,14 @@ def _drill(files: Files, node: Node, fields: dict[str, Any]) -> Drill:
     redundancy = _probe_names(files, node, "redundancy")
     cache = _probe_names(files, node, "cache")
     detection = _probe_names(files, node, "detection")
-    observed += [name for name in (*cache, *detection) if name not in (*judged, *observed, *redundancy)]
+    scaling = _probe_names(files, node, "scaling")
+    observed += [name for name in (*cache, *detection, *scaling) if name not in (*judged, *observed, *redundancy)]
     guards = _guards(files, node, fields["guards"] or [])
     guarded = [name for guard in guards for name in (guard.probe, guard.metric) if name]
     observed += [name for name in guarded if name not in (*judged, *observed, *redundancy)]
-    steps = _steps(files, node, fields["steps"])
+    # A load that rises disturbs a system as a fault does.
+    risen = load is not None and load.rise is not None
+    steps = _steps(files, node, fields["steps"], unbroken=risen and _only(objectives, Measure.SCALE_OUT))
     _check_objectives(files, node, objectives, judged, redundancy, cache)
     agreement = node.key("agreement")
     if agreement and not files.problems.errors and not any(files.probes[name].vantage for name in judged):
@@ -155,6 +158,7 @@ def _drill(files: Files, node: Node, fields: dict[str, Any]) -> Drill:
         redundancy=tuple(redundancy),
         cache=tuple(cache),
         detection=tuple(detection),
+        scaling=tuple(scaling),
         load=load,
         agreement=Agreement(fields["agreement"]),
         cycle=fields["cycle"],
@@ -261,6 +265,8 @@ def _check_objectives(
             files.problems.error("capacity needs a load", at, "such as load: {url: …, rate: 100}")
         if objective.measure is Measure.COLD_CACHE and not cache:
             files.problems.error("cold_cache needs probes that tell a hit from a miss", at, "name them under cache:")
+        if objective.measure is Measure.SCALE_OUT and node.get("scaling") is None:
+            files.problems.error("scale_out needs probes that tell when it is enough", at, "name them under scaling:")
 
 
 def _guards(files: Files, node: Node, guards: Sequence[dict[str, Any]]) -> tuple[Guard, ...]:
@@ -286,7 +292,12 @@ def _guards(files: Files, node: Node, guards: Sequence[dict[str, Any]]) -> tuple
     return tuple(found)
 
 
-def _steps(files: Files, node: Node, steps: Sequence[dict[str, Any]]) -> tuple[Step, ...]:
+def _only(objectives: Sequence[Objective], measure: Measure) -> bool:
+    return bool(objectives) and all(objective.measure is measure for objective in objectives)
+
+
+def _steps(files: Files, node: Node, steps: Sequence[dict[str, Any]], *, unbroken: bool = False) -> tuple[Step, ...]:
+    """The steps with a baseline; a drill that may stay *unbroken* need inject nothing."""
     list_node = node.get("steps")
     assert list_node is not None
     made: list[Step] = []
@@ -294,7 +305,7 @@ def _steps(files: Files, node: Node, steps: Sequence[dict[str, Any]]) -> tuple[S
         step = _step(files, node, fields, at, made)
         if step:
             made.append(step)
-    if not any(step.kind is StepKind.INJECT for step in made) and not files.problems.errors:
+    if not unbroken and not any(step.kind is StepKind.INJECT for step in made) and not files.problems.errors:
         files.problems.error("a drill must inject something", list_node.at, "add a step such as inject: region-outage")
     if made and made[0].kind is not StepKind.WATCH:
         made.insert(0, Step(kind=StepKind.WATCH, within=default_baseline(files.probes.values())))
@@ -350,7 +361,7 @@ def _probe_names(files: Files, node: Node, key: str, *, judged: bool = False) ->
 
 def _named(files: Files, node: Node) -> None:
     """Read what a broken drill file names, as far as it can be told, for its messages."""
-    for key in ("probes", "observe", "redundancy", "cache", "detection"):
+    for key in ("probes", "observe", "redundancy", "cache", "detection", "scaling"):
         listed = node.get(key) if node.kind == "mapping" else None
         if listed is not None and listed.kind == "list":
             for child in listed.children:

@@ -35,6 +35,7 @@ DURATIONS = (
     Measure.UNPROTECTED,
     Measure.WORK_RECOVERY,
     Measure.COLD_CACHE,
+    Measure.SCALE_OUT,
     Measure.DETECTED,
     Measure.LATENCY_P50,
     Measure.LATENCY_P95,
@@ -181,6 +182,7 @@ DRILL = Table(
     Key("redundancy", _NAMES, "Probes that say whether replicas are back."),
     Key("cache", _NAMES, "Probes whose value is 1 for a hit of the cache and 0 for a miss; sampled, not judged."),
     Key("detection", _NAMES, "Probes that are good once an alarm or notification told of the fault; not judged."),
+    Key("scaling", _NAMES, "Probes that are good once there is enough capacity for the load; not judged."),
     Key("load", LOAD, "Traffic for the whole length of the drill."),
     Key(
         "agreement",
