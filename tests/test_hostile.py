@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 
 from drill.cli import drill
 from drill.spec import source
+from tests.reports.test_html_in_browser import BROWSER, opened
 
 DRILL = "drill: a\nobjectives: {rto: 1s}\n"
 NINE = "abcdefghijklm"
@@ -149,3 +151,48 @@ def test_huge_files_take_little_memory(project: Path) -> None:
         assert done.returncode == 2
         assert "the most that is read" in done.stderr
         os.unlink(name)
+
+
+SCRIPT = '<script>document.title = "hurt"</script><img src=x onerror=alert(1)>{{ 7 * 7 }}\x1b[2J'
+
+
+def named_so(project: Path) -> Path:
+    """A drill whose titles and names are meant for a browser, a template and a terminal."""
+    activity = {"type": "action", "name": SCRIPT, "provider": {"type": "process", "path": "false", "timeout": 5}}
+    experiment = {"title": SCRIPT, "description": SCRIPT, "method": [activity], "rollbacks": []}
+    (project / "experiments/e.json").write_text(json.dumps(experiment))
+    probe = {"probe": "p", "kind": "command", "title": SCRIPT, "command": ["true"], "every": "100ms", "deadline": "1s"}
+    (project / "probes/p.json").write_text(json.dumps(probe))
+    path = project / "drills/d.json"
+    objectives = {"rto": {"target": "1s", "source": {"stated": SCRIPT}}}
+    steps = [{"watch": "1s"}, {"inject": "e"}]
+    path.write_text(
+        json.dumps({"drill": "d", "title": SCRIPT, "objectives": objectives, "probes": ["p"], "steps": steps})
+    )
+    return path
+
+
+def test_a_drill_titled_with_a_script_harms_nobody(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its plan, what its run prints and its reports show the title as text; nothing is run, filled in or escaped to."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(project / "state"))
+    path = named_so(project)
+    said = CliRunner().invoke(drill, ["plan", str(path)]).output
+    done = subprocess.run(
+        [sys.executable, "-m", "drill", "run", str(path), "--plain"], capture_output=True, text=True, timeout=120
+    )
+
+    assert done.returncode == 4, done.stdout + done.stderr
+    for printed in (said, done.stdout, done.stderr):
+        assert "{{ 7 * 7 }}\\x1b[2J" in printed
+        assert "\x1b[2J" not in printed
+    (folder,) = (project / "reports").iterdir()
+    page = (folder / "report.html").read_text()
+    assert "&lt;script&gt;document.title" in page
+    assert "<script" not in page
+    assert "<img" not in page
+    assert "{{ 7 * 7 }}" in page
+    assert "<script" not in (folder / "junit.xml").read_text()
+    if BROWSER:
+        dom, console, asked = opened(folder / "report.html", project)
+        assert "<title>hurt" not in dom
+        assert (console, [address for address in asked if not address.startswith(("file:", "data:"))]) == ("", [])

@@ -53,14 +53,16 @@ class Problem:
 
     def __str__(self) -> str:
         prefix = f"{self.at}: " if self.at else ""
-        # What stands in a file may be long, or made to move the cursor of whoever reads about it.
-        message = "".join(
-            letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1]
-            for letter in self.message[:_LONGEST]
-        )
         label = "" if self.severity is Severity.ERROR else f"{self.severity.value}: "
         hint = f"\n  hint: {self.hint}" if self.hint else ""
-        return f"{prefix}{label}{message}{hint}"
+        return printable(f"{prefix}{label}{self.message[:_LONGEST]}{hint[:_LONGEST]}")
+
+
+def printable(text: str) -> str:
+    """What stands in a file may be made to move the cursor of whoever reads about it, or to hide from them."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text)
 
 
 class DrillError(Exception):
@@ -74,7 +76,7 @@ class DrillError(Exception):
 
     def __str__(self) -> str:
         message = super().__str__()
-        return f"{message}\n  hint: {self.hint}" if self.hint else message
+        return printable(f"{message}\n  hint: {self.hint}" if self.hint else message)
 
 
 class SpecError(DrillError):

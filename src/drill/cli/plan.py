@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from drill.cli import say
+from drill.errors import printable
 
 
 @click.command("plan")
@@ -55,13 +56,23 @@ def command(file: Path, values: tuple[str, ...], policy: Path | None, check: boo
     if as_json:
         say.data(outline | ({"checks": [preflight.data(finding) for finding in findings]} if check else {}))
     else:
-        _print(outline)
-        _print_permission(outline)
+        shown = _printable(outline)
+        _print(shown)
+        _print_permission(shown)
         if check:
             click.echo("\nchecks")
             say.findings(findings)
     if check and (answer.refusals or any(finding.ok is False for finding in findings)):
         raise SystemExit(4)
+
+
+def _printable(data: Any) -> Any:
+    """The same with each text as a terminal may show it: titles and names may be a stranger's."""
+    if isinstance(data, str):
+        return printable(data)
+    if isinstance(data, dict):
+        return {key: _printable(value) for key, value in data.items()}
+    return [_printable(item) for item in data] if isinstance(data, list | tuple) else data
 
 
 def _print(outline: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from drill.cli import say
+from drill.errors import printable
 from drill.model import (
     SECOND,
     AnyEvent,
@@ -144,7 +145,7 @@ class PlainView:
     def say(self, text: str) -> None:
         # A run goes on when nobody listens any more.
         with suppress(OSError):
-            click.echo(f"{time.monotonic() - self._start:7.1f} s  {text}", err=True)
+            click.echo(f"{time.monotonic() - self._start:7.1f} s  {printable(text)}", err=True)
 
     def began(self, run: Plan, conductor: Conductor) -> None:
         self.say(f"{run.title} ({run.drill}, system {run.system})")
@@ -271,9 +272,9 @@ def verdict(finished: Finished) -> None:
     record = finished.record
     colour = _COLOURS[record.result]
     click.echo()
-    click.echo(click.style(f" {record.result.upper()} ", fg="black", bg=colour) + f"  {record.reason}")
+    click.echo(click.style(f" {record.result.upper()} ", fg="black", bg=colour) + f"  {printable(record.reason)}")
     for instruction in record.instructions:
-        click.echo(click.style(f"  do now: {instruction}", fg="red", bold=True))
+        click.echo(click.style(f"  do now: {printable(instruction)}", fg="red", bold=True))
     rows = text.table(record)
     if rows:
         click.echo()
@@ -289,7 +290,7 @@ def verdict(finished: Finished) -> None:
             padded[3] = click.style(padded[3], fg=None if row.void else _COLOURS[row.verdict], dim=bool(row.void))
             click.echo("  " + "  ".join(padded))
             if row.verdict != "met":
-                click.echo(click.style(f"      {row.explanation}", dim=True))
+                click.echo(click.style(f"      {printable(row.explanation)}", dim=True))
     click.echo()
     for path in finished.files:
         click.echo(f"  {project.shown(path)}")
