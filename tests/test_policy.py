@@ -152,6 +152,16 @@ def test_an_approval_counts_for_this_plan_now_and_from_somebody_else(approval: A
     assert (asked(PROTECTED, RUN, ALICE, NOW, approval) == []) is counts
 
 
+def test_an_approval_that_does_not_count_says_why() -> None:
+    """Whoever is refused learns what is wrong with the approvals there are."""
+    mine, late = replace(YES, by=ALICE), replace(YES, by=CAROL, expires=NOW)
+
+    assert asked(PROTECTED, RUN, ALICE, NOW, mine, late) == [
+        "plan dddddddddddd has 0 of 1 approval that it needs; "
+        "not counted: alice's (who approves may not be who runs it), carol's (it has expired)"
+    ]
+
+
 def test_two_approvals_of_one_person_are_one() -> None:
     """Two people are needed where two are asked for."""
     two = Rules(approvals=2)

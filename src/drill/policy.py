@@ -219,18 +219,27 @@ def usable(
         return []
     found: list[Approval] = []
     for each in approvals:
-        fresh = rules.fresh is None or (when - each.at) / timedelta(microseconds=1) * 1000 <= rules.fresh
-        if (
-            each.plan == proposal.digest
-            and each.at <= when < each.expires
-            and fresh
-            and (each.signed or not policy.signed)
-            and not each.by.is_(person)
-            and (rules.approvers is None or set(rules.approvers) & set(each.by.names))
-            and not any(each.by.is_(other.by) for other in found)
-        ):
+        if each.plan == proposal.digest and not _flaw(each, policy, rules, person, when, found):
             found.append(each)
     return found
+
+
+def _flaw(
+    approval: Approval, policy: Policy, rules: Rules, person: Person, when: datetime, before: Sequence[Approval]
+) -> str:
+    """Why an approval of this plan does not count; "" when it does."""
+    if approval.by.is_(person):
+        return "who approves may not be who runs it"
+    if any(approval.by.is_(other.by) for other in before):
+        return "it is the second of one person"
+    if policy.signed and not approval.signed:
+        return "it is not signed by one of the policy's signers"
+    if rules.approvers is not None and not set(rules.approvers) & set(approval.by.names):
+        return "this person may not approve"
+    if not approval.at <= when < approval.expires:
+        return "it has expired" if approval.at <= when else "it is of the future"
+    age = (when - approval.at) // timedelta(microseconds=1) * 1000
+    return "" if rules.fresh is None or age <= rules.fresh else "it is too old"
 
 
 def _people(proposal: Proposal, rules: Rules, person: Person, where: str) -> Iterator[Problem]:
@@ -327,15 +336,18 @@ def _radius(proposal: Proposal, rules: Rules, where: str) -> Iterator[Problem]:
 def _approved(
     proposal: Proposal, policy: Policy, rules: Rules, person: Person, when: datetime, approvals: Sequence[Approval]
 ) -> Iterator[Problem]:
-    have = len(usable(proposal, policy, person, when, approvals))
-    if have >= rules.needed:
+    counted = usable(proposal, policy, person, when, approvals)
+    if len(counted) >= rules.needed:
         return
+    others = [each for each in approvals if each.plan == proposal.digest and each not in counted]
+    flaws = [f"{each.by.names[0]}'s ({_flaw(each, policy, rules, person, when, counted)})" for each in others]
+    uncounted = f"; not counted: {', '.join(flaws)}" if flaws else ""
     who = f" by {' or '.join(rules.approvers)}" if rules.approvers else ""
-    signed = ", signed" if policy.signed else ""
-    fresh = f", not older than {wording.duration(rules.fresh)}" if rules.fresh is not None else ""
+    signed = " --key …" if policy.signed else ""
     yield Problem(
-        f"plan {proposal.digest[:12]} has {have} of {wording.plural(rules.needed, 'approval')} that it needs",
-        hint=f"somebody other than who runs it{who}: drill approve {proposal.digest} --reason …{signed}{fresh}",
+        f"plan {proposal.digest[:12]} has {len(counted)} of {wording.plural(rules.needed, 'approval')} "
+        f"that it needs{uncounted}",
+        hint=f"somebody other than who runs it{who}: drill approve {proposal.digest} --reason …{signed}",
     )
 
 
