@@ -31,11 +31,11 @@ class World:
     def __init__(self) -> None:
         self.made: list[Line] = []
         self.refuses = False
-        self.mute = False
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def connect(self) -> Line:
-        while self.mute:
-            await asyncio.sleep(0.01)
+        await self.answers.wait()
         if self.refuses:
             raise ConnectionRefusedError
         self.made.append(Line())
@@ -111,12 +111,12 @@ def test_while_nothing_answers_every_request_has_a_connection() -> None:
         with pytest.raises(Busy):
             await pool.take()
         await asyncio.sleep(0.25)
-        world.mute = True
+        world.answers.clear()
         hanging = [asyncio.create_task(pool.take()) for _ in range(40)]
         await asyncio.sleep(0.5)
         with pytest.raises(Busy):
             await pool.take()
-        world.mute = False
+        world.answers.set()
         await asyncio.gather(*hanging)
         assert world.open() == 50
 

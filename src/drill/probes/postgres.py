@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -38,8 +39,9 @@ _APPLIED = (
     "pg_is_in_recovery()::int WHERE $1::text IS NOT NULL"
 )
 
-# A server takes a hundred connections unless told otherwise, and others want some of them.
+# A server takes a hundred connections unless told otherwise, and others want some of them. One that hangs takes none.
 _MOST = 60
+_HANGING = 250
 
 # Neither is measured: both may take as long as they need.
 _OPEN_S = 10.0
@@ -129,7 +131,7 @@ class PostgresProbe:
         self._asks_who = bool(options.get("served_by"))
         self._pooled = options.get("connection") == "pooled"
         self._write = options.get("write")
-        self._pool = Pool(str(options["dsn"]), self._connect, most=_MOST)
+        self._pool = Pool(str(options["dsn"]), self._connect, most=_MOST, hanging=_HANGING)
         if self._write:
             # Both are plain names (the shapes above), and quoted: nothing else can hide in them.
             table = ".".join(f'"{part}"' for part in self._write["table"].split("."))
@@ -162,6 +164,11 @@ class PostgresProbe:
         )
         if self._write and self._write.get("create"):
             await self._create(self._write["table"])
+        if self._pooled:
+            # A pool has one before the first request; if it cannot, the first request will say so.
+            with suppress(*self._errors):
+                async with asyncio.timeout(self._share):
+                    self._pool.give_back(await self._pool.take(), good=True)
 
     async def _create(self, table: str) -> None:
         try:
