@@ -27,7 +27,7 @@ def said(found: dict[str, Any]) -> list[tuple[str, bool | None, str]]:
 
 
 def test_a_drill_that_would_work_is_well(world: World) -> None:
-    """Its experiment can be carried out and undone, its probe gets an answer; that it asks this very machine is said."""
+    """It can be carried out and undone, its probe gets an answer; that it asks this very machine is said."""
     code, found = checks(world)
 
     assert code == 0

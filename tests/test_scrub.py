@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drill.model import Outcome, Sample
-from drill.scrub import Scrubber
+from drill.model import Outcome, Plan, Probe, Sample
+from drill.scrub import Scrubber, concealed
 
 secrets = st.text(st.characters(exclude_categories=["Cs"]), min_size=8, max_size=40).filter(
     lambda text: len(text.strip()) >= 8
@@ -87,3 +87,30 @@ def test_samples_are_scrubbed_where_they_say_something():
 
     assert scrubber.sample(good) is good
     assert scrubber.sample(bad).detail == "no user [redacted:it]"
+
+
+def test_a_plan_is_written_down_without_the_passwords_in_it():
+    """In an address, a DSN and under a telling name; references, and all else, stay as they are."""
+    options = {
+        "url": "http://me:hunter22@host/?q=1",
+        "dsn": "host=db password=hunter23 user=me",
+        "other": "postgresql://me:${env:PW}@host/db",
+        "headers": {"Authorization": "Bearer hunter24", "Accept": "text/plain", "X-Token": "${env:T}"},
+        "expect": {"status": 200},
+    }
+    probe = Probe(name="p", kind="http", every=1, deadline=1, options=options)
+    plan = Plan(drill="d", title="", system="s", objectives=(), probes=(probe,), judged=())
+    clean, found = concealed(plan)
+
+    assert clean.probes[0].options == {
+        "url": "http://me:[redacted:p.password]@host/?q=1",
+        "dsn": "host=db password=[redacted:p.password] user=me",
+        "other": "postgresql://me:${env:PW}@host/db",
+        "headers": {
+            "Authorization": "[redacted:p.Authorization]",
+            "Accept": "text/plain",
+            "X-Token": "${env:T}",
+        },
+        "expect": {"status": 200},
+    }
+    assert found["p.Authorization"] == "Bearer hunter24"

@@ -36,6 +36,8 @@ CANARIES = {
     "C_LOAD": "canary-load-header-31",
     "C_UNUSED": "canary-unused-everywhere",
 }
+IN_ADDRESS = "canary-literal-in-address-4"
+IN_HEADER = "canary-literal-in-header-5"
 IN_FILE = "canary-written-in-the-experiment-42"
 
 PROBE = """
@@ -51,9 +53,10 @@ BROKEN = """
 probe: broken
 kind: http
 url: http://me:${env:C_USER}@127.0.0.1:9/
+headers: {X-Api-Key: "IN_HEADER"}
 every: 200ms
 deadline: 500ms
-"""
+""".replace("IN_HEADER", IN_HEADER)
 DATABASE = """
 probe: database
 kind: postgres
@@ -117,7 +120,7 @@ def forms(value: str) -> set[bytes]:
 
 def found_in(what: bytes) -> list[str]:
     """Names of the canaries in it."""
-    known = {**CANARIES, "in the file": IN_FILE}
+    known = {**CANARIES, "in the file": IN_FILE, "in an address": IN_ADDRESS, "in a header": IN_HEADER}
     return [name for name, value in known.items() if any(form in what for form in forms(value))]
 
 
@@ -161,6 +164,12 @@ def run(world: World, *arguments: str | Path) -> tuple[int, str, set[bytes]]:
 def test_no_canary_leaves_a_run(world: World) -> None:
     """Neither in journal, reports and logs, nor in what any command prints, nor in a command line that `ps` shows."""
     path = plant(world)
+    literal = f"postgresql://me:{IN_ADDRESS}@127.0.0.1:9/db?password={IN_ADDRESS}"
+    written = DATABASE.replace("probe: database", "probe: written").replace(
+        "postgresql://me:${env:C_USER}@127.0.0.1:9/db", literal
+    )
+    (world.folder / "probes/written.yaml").write_text(written)
+    path.write_text(path.read_text().replace("[broken, ", "[broken, written, "))
     path.write_text(path.read_text() + 'load: {url: "${base}/", rate: 5, headers: {X-Key: "${env:C_LOAD}"}}\n')
     code, said, seen = run(world, path, "--plain")
 

@@ -27,7 +27,7 @@ from drill.locks import Lock
 from drill.model import SECOND, AnyEvent, Began, Drill, Fence, History, Plan
 from drill.record import Record
 from drill.reports import Format
-from drill.scrub import Scrubber
+from drill.scrub import Scrubber, concealed
 from drill.signals import Signals
 from drill.spec import references
 
@@ -104,7 +104,8 @@ async def run(
                 )
                 probers, known = _probers(made, environment)
                 sends, more = _load(made, drill.root, environment)
-                scrub = Scrubber(known | more)
+                made, written = concealed(made)
+                scrub = Scrubber(written | known | more)
 
                 def conductor(journal: Journal, fence: Fence) -> Conductor:
                     return Conductor(

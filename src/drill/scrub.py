@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
-from drill.model import Sample
+from drill.model import Plan, Sample
 
 # Shorter values occur in innocent text everywhere ("1", "no"): they are taken out only where they stand alone.
 SHORTEST = 4
@@ -68,6 +68,69 @@ class Scrubber:
             return sample  # most samples are good and say nothing
         served_by = self.text(sample.served_by) if sample.served_by else sample.served_by
         return msgspec.structs.replace(sample, detail=self.text(sample.detail), served_by=served_by)
+
+
+# In an address: `scheme://user:password@host`, and `password=…` of a DSN.
+_IN_ADDRESS = re.compile(r"(?<=://)([^/@:\s]*):([^/@\s]+)@")
+_IN_DSN = re.compile(r"(?i)(\bpassword\s*=\s*)('[^']*'|[^'\s&]+)")
+_NAMED_SO = re.compile(
+    r"(?i)passw|passphrase|secret|token|credential|private|api[-_]?key|access[-_]?key|authorization|cookie"
+)
+# As a word of its own, a shorter one ("postgres") would take innocent text with it.
+_TELLING = 8
+
+
+def concealed(plan: Plan) -> tuple[Plan, dict[str, str]]:
+    """
+    The plan as it may be written down, and what was taken out of it, by name.
+
+    For passwords that somebody wrote into a probe, a load, or a value on the command line, where a
+    reference to the environment should stand. Only what is needed to ask is taken out: an undo needs none of it.
+    """
+    found: dict[str, str] = {}
+    probes = tuple(
+        msgspec.structs.replace(probe, options=_concealed(probe.options, probe.name, found)) for probe in plan.probes
+    )
+    load = plan.load
+    if load is not None:
+        request, environment = (_concealed(part, "load", found) for part in (load.request, load.environment))
+        load = msgspec.structs.replace(load, request=request, environment=environment)
+    return msgspec.structs.replace(plan, probes=probes, load=load), found
+
+
+def written(data: Any) -> bool:
+    """Whether a password stands in this part of a file."""
+    found: dict[str, str] = {}
+    return bool(_concealed(data, "", found) != data)
+
+
+def _concealed(data: Any, name: str, found: dict[str, str]) -> Any:
+    if isinstance(data, dict):
+        return {
+            key: _named(value, f"{name}.{key}", found)
+            if isinstance(value, str) and _NAMED_SO.search(str(key)) and "${" not in value
+            else _concealed(value, name, found)
+            for key, value in data.items()
+        }
+    if isinstance(data, (list, tuple)):
+        return [_concealed(item, name, found) for item in data]
+    if not isinstance(data, str):
+        return data
+
+    def taken(match: re.Match[str], before: str, after: str) -> str:
+        if "${" in match[2]:
+            return match[0]  # a reference, which stays one
+        found[f"{name}.password"] = f"{before}{match[2]}{after}"
+        return f"{match[1]}{':' if after else ''}[redacted:{name}.password]{after}"
+
+    text = _IN_ADDRESS.sub(lambda match: taken(match, ":", "@"), data)
+    return _IN_DSN.sub(lambda match: taken(match, match[1], ""), text)
+
+
+def _named(value: str, name: str, found: dict[str, str]) -> str:
+    if len(value) >= _TELLING:
+        found[name] = value
+    return f"[redacted:{name}]"
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from drill import plugins
 from drill.errors import EnvironmentFault, Position, Problem, SpecError
 from drill.model import SECOND, Fault, FileDigest, Probe
+from drill.scrub import written
 from drill.spec import project, references, source, tables
 from drill.spec.shape import BAD, Problems, suggest
 from drill.spec.source import Node
@@ -93,6 +94,11 @@ class Files:
         for problem in kind.check(options):
             at = problem.at or node.at
             self.problems.found.append(Problem(problem.message, at, problem.hint, problem.severity))
+        for key, value in node.items:
+            if written({key.value: value.value}):
+                self.problems.warning(
+                    f"a password is written into {key.value}", value.at, "take it from the environment: ${env:NAME}"
+                )
         store = node.get("store")
         if store is not None and "write" not in options:
             self.problems.error("store belongs to a probe that writes", store.at)
