@@ -154,10 +154,8 @@ class SurvivorRead(Value, frozen=True):
 
         source: Who was asked (an endpoint or a node).
 
-        deliveries: Of a queue, those messages that came more than once or out of order; None of a
-            store that has no order.
-
-        consumed: They were taken from the queue as they came, so that one may have come twice.
+        deliveries: Of a queue whose messages a consumer takes, those that came more than once or out of
+            order; None when nobody does.
     """
 
     sent: int
@@ -166,7 +164,6 @@ class SurvivorRead(Value, frozen=True):
     error: str | None = None
     source: str = ""
     deliveries: tuple[Delivery, ...] | None = None
-    consumed: bool = False
 
 
 # --- what a person asked for --------------------------------------------------------------------------------------
@@ -1292,10 +1289,10 @@ class Ledger(Value, frozen=True):
 
         failback_rpo: For those, loss end less recovery point; None when nothing was undone.
 
-        reordered: Acknowledged ids that a queue handed out after one that was sent only once they were
-            acknowledged; None of a store without order.
+        reordered: Acknowledged ids that came to a consumer after one that was sent only once they were
+            acknowledged; None when nobody consumed.
 
-        redelivered: Ids that came more than once to a consumer; None when nobody consumed.
+        redelivered: Ids that came more than once to it.
 
         redelivery: The longest time from the first to the last coming of one of them, nanoseconds.
     """

@@ -156,30 +156,21 @@ async def test_reading_while_writing_goes_on_misses_nothing(broker: Rabbitmq) ->
     assert (missed, twice) == ([[]] * 4, [0] * 4)
 
 
-@pytest.mark.parametrize("kind", ["quorum", "classic"])
-async def test_looking_changes_no_order(broker: Rabbitmq, kind: str) -> None:
-    """Published one after the other, messages are handed out in that order however often one looks."""
-    write = {"queue": f"drill.ordered.{kind}", "type": kind}
+async def test_a_consumer_tells_which_messages_came_out_of_order(broker: Rabbitmq) -> None:
+    """A message that came after a higher one is named with it; without a consumer nothing is said of order."""
+    write = {"queue": "drill.shuffled", "consume": True}
     async with opened(RabbitmqProbe, url=broker.url, connection="pooled", write=write) as prober:
-        for id in range(1, 60):
-            await prober.sample(id)
-        orders = []
-        for _ in range(3):
-            await prober.survivors(1, 99)
-            orders.append(prober.deliveries(1, 99))  # type: ignore[attr-defined]
-
-    assert orders == [()] * 3
-
-
-async def test_messages_out_of_order_are_told(broker: Rabbitmq) -> None:
-    """A message that came after a higher one is named with it."""
-    async with opened(RabbitmqProbe, url=broker.url, connection="pooled", write={"queue": "drill.shuffled"}) as prober:
         for id in (1, 4, 2, 3, 5):
             await prober.sample(id)
         await prober.survivors(1, 9)
         late = [(each.id, each.after, each.again) for each in prober.deliveries(1, 9)]  # type: ignore[attr-defined]
+    async with opened(RabbitmqProbe, url=broker.url, write={"queue": "drill.kept"}) as keeper:
+        await keeper.sample(1)
+        await keeper.survivors(1, 9)
+        nothing = keeper.deliveries(1, 9)  # type: ignore[attr-defined]
 
     assert late == [(2, 4, None), (3, 4, None)]
+    assert nothing is None
 
 
 async def test_a_consumer_takes_each_message_and_tells_which_came_again(broker: Rabbitmq) -> None:
@@ -292,7 +283,9 @@ async def test_what_was_confirmed_survives_a_killed_broker(broker: Rabbitmq, kin
         survivors, _ = await prober.survivors(1, 99)
 
     assert before == [acknowledged(broker)] * 29
-    assert down == Answer(Outcome.FAILED, "connection refused", fate=Fate.REFUSED)
+    # A listener that is just being torn down resets what it had let in.
+    assert down.detail in ("connection refused", "connection reset")
+    assert (down.outcome, down.fate) == (Outcome.FAILED, Fate.REFUSED)
     assert after == acknowledged(broker)
     assert survivors == [*range(1, 30), 31]
 

@@ -203,7 +203,7 @@ def ledger_record(ledger: Ledger, probe: Probe) -> LedgerRecord:
         **sizes,
         worst_case=ledger.worst_case if settled else None,
         duplicates=ledger.duplicates if settled else None,
-        reordered=counted(_count(ledger.reordered), "the store hands nothing out in an order"),
+        reordered=counted(_count(ledger.reordered), "no consumer took messages while the drill ran"),
         redelivered=counted(_count(ledger.redelivered), "no consumer took messages while the drill ran"),
         longest_redelivery=span(
             None if ledger.redelivery is None else Bounds(ledger.redelivery, ledger.redelivery),

@@ -12,20 +12,19 @@ from drill.model import Delivery, Fate, Ledger, SurvivorRead
 
 def delivered(told: Ledger, writes: Mapping[int, Write], reads: Sequence[SurvivorRead]) -> Ledger:
     """
-    The same ledger with its order, as far as any of *reads* tells of it.
+    The same ledger with what a consumer tells of order and redelivery, where *reads* are of one.
 
-    What its own readings hand out again is no redelivery: only a consumer that took
-    the messages for good can have got one twice.
+    A reading that hands messages out and gives them back says nothing of either: it
+    changes the order itself, and comes again to what it has seen.
     """
     ordered = [read for read in reads if read.deliveries is not None]
     if not ordered:
         return told
-    taken = [each for read in ordered if read.consumed for each in read.deliveries or () if each.again is not None]
-    consumed = any(read.consumed for read in ordered)
+    taken = [each for read in ordered for each in read.deliveries or () if each.again is not None]
     return msgspec.structs.replace(
         told,
         reordered=reordered(writes, (each for read in ordered for each in read.deliveries or ())),
-        redelivered=tuple(sorted({each.id for each in taken})) if consumed else None,
+        redelivered=tuple(sorted({each.id for each in taken})),
         redelivery=max(((each.again or each.at) - each.at for each in taken), default=None),
     )
 

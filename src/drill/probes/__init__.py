@@ -64,8 +64,6 @@ class Prober(Protocol):
         Raises EnvironmentFault when they cannot be read.
         """
 
-    # A queue's prober may also have `deliveries(first, last)`: what its last reading says of their order.
-
     async def close(self) -> None:
         """Let go of everything within a second, whatever the other side does."""
 
@@ -74,11 +72,8 @@ class Prober(Protocol):
 class Delivers(Protocol):
     """What the prober of a queue has beside."""
 
-    # Messages are taken from the queue as they come.
-    consumes: bool
-
-    def deliveries(self, first: int, last: int) -> tuple[Delivery, ...]:
-        """The messages of the last reading that came more than once or out of order."""
+    def deliveries(self, first: int, last: int) -> tuple[Delivery, ...] | None:
+        """The messages that came to its consumer more than once or out of order; None when it has none."""
 
 
 class ProbeKind(Protocol):

@@ -110,9 +110,8 @@ class RabbitmqProbe:
         self._write = options.get("write")
         if self._write is not None:
             self._queue = self._write.get("queue") or f"drill.{probe.name}"
-        self.consumes = bool((self._write or {}).get("consume"))
         self._clock = SystemClock()
-        self._read_order = Deliveries()
+        self._held = Deliveries()
         self._consumer: Consumer | None = None
         self._consuming: asyncio.Task[None] | None = None
         self._idle: list[_Link] = []
@@ -146,7 +145,7 @@ class RabbitmqProbe:
             raise EnvironmentFault("a rabbitmq probe needs URLs such as amqp://host:5672/") from error
         if self._write is not None:
             await self._declare(self._write.get("type") or "quorum")
-        if self.consumes:
+        if self._write is not None and self._write.get("consume"):
             self._consumer = Consumer(self._any, str(self._queue), self._errors, self._clock)
             self._consuming = asyncio.create_task(self._consumer.run(), name=f"consumer of {self._queue}")
 
@@ -284,25 +283,21 @@ class RabbitmqProbe:
         try:
             async with asyncio.timeout(_SURVIVORS_S):
                 link = await self._connect(_SURVIVORS_S / len(self._servers) / 2)
-                await (self._drained(link) if self.consumes else self._read(link))
+                await (self._drained(link) if self._consumer else self._read(link))
         except self._aiormq.exceptions.ChannelNotFoundEntity as error:
             # "home node of durable queue is down" is the same error, and says nothing of the messages.
             if "no queue" not in str(error.args[-1:]):
                 raise EnvironmentFault(f"the queue cannot be read: {self._said(error)}") from error
-            self._read_order = Deliveries()
+            self._held = Deliveries()
         except self._errors as error:
             raise EnvironmentFault(f"the queue cannot be read: {self._said(error)}") from error
         finally:
             self._part(link)
         assert link is not None
-        return self._order.ids(first, last), link.address
+        return (self._held if self._consumer is None else self._consumer.seen).ids(first, last), link.address
 
-    @property
-    def _order(self) -> Deliveries:
-        return self._read_order if self._consumer is None else self._consumer.seen
-
-    def deliveries(self, first: int, last: int) -> tuple[Delivery, ...]:
-        return self._order.noteworthy(first, last)
+    def deliveries(self, first: int, last: int) -> tuple[Delivery, ...] | None:
+        return None if self._consumer is None else self._consumer.seen.noteworthy(first, last)
 
     async def _drained(self, link: _Link) -> None:
         """Wait until the consumer has taken everything: the queue is empty twice."""
@@ -340,7 +335,7 @@ class RabbitmqProbe:
         for channel in channels if held else []:
             await link.wait(channel.basic_nack(0, multiple=True, requeue=True))
         await self._given_back(link, held)
-        self._read_order = seen
+        self._held = seen
 
     async def _given_back(self, link: _Link, held: int) -> None:
         """Wait until the queue has what it had handed out; the next reading would miss it otherwise."""

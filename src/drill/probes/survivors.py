@@ -77,7 +77,7 @@ def found(
 ) -> SurvivorRead:
     """One reading of what *prober* found, with its order where the store has one."""
     read = SurvivorRead(sent=sent, ended=ended, ids=own(ids, first, stride), source=source)
-    if not isinstance(prober, Delivers):
+    came = prober.deliveries(first, last) if isinstance(prober, Delivers) else None
+    if came is None:
         return read
-    deliveries = tuple(each for each in prober.deliveries(first, last) if (each.id - first) % stride == 0)
-    return msgspec.structs.replace(read, deliveries=deliveries, consumed=prober.consumes)
+    return msgspec.structs.replace(read, deliveries=tuple(each for each in came if (each.id - first) % stride == 0))
