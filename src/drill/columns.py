@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import repeat
+from itertools import islice, repeat
 from operator import attrgetter
 from typing import Any, TypeAlias, overload
 
@@ -118,6 +118,8 @@ class Columns(Sequence[Sample]):
 
     def where(self, which: Mask | Instants) -> Columns:
         """Those that a mask says, or those at these places."""
+        if which.dtype == np.bool_ and which.all():
+            return self
         return Columns(self.words, *(column[which] for column in self._all()))
 
     def by_plan(self) -> Columns:
@@ -166,9 +168,12 @@ class Gathering:
 
     def add(self, samples: Iterable[Sample]) -> None:
         """Raises OverflowError for a number of more than 64 bits."""
-        self._waiting.extend(samples)
-        if len(self._waiting) >= _CHUNK:
-            self._turn()
+        rest = iter(samples)
+        # However many come at once, few objects of them are there at a time.
+        while chunk := tuple(islice(rest, _CHUNK)):
+            self._waiting.extend(chunk)
+            if len(self._waiting) >= _CHUNK:
+                self._turn()
 
     def columns(self) -> Columns:
         """All so far, in the order they came; nothing may be added afterwards."""

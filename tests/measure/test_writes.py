@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,8 +61,8 @@ def test_ids_are_a_set_that_counts(found: list[int], asked: list[int]) -> None:
     assert len(ids) == len(set(found))
     assert ids.repeated == len(found) - len(set(found))
     assert [id in ids for id in asked] == [id in set(found) for id in asked]
-    assert list(ids.beside(others)) == [id in set(found) for id in others]
-    assert ids.without(others) == sorted(set(found) - set(asked))
+    assert ids.among(np.array(others, np.int64)).tolist() == [id in set(found) for id in others]
+    assert ids.without(np.array(others, np.int64)) == sorted(set(found) - set(asked))
 
 
 def test_an_id_longer_than_any_of_ours_is_told() -> None:

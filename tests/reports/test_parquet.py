@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import sys
 from pathlib import Path
@@ -52,7 +53,8 @@ def test_without_its_library_it_is_passed_over_unless_asked_for(
         journal.append(event)
     journal.close()
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pyarrow" else find(name))
 
     written = run.finish(tmp_path / "run").files
 

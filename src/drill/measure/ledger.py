@@ -11,6 +11,9 @@ from bisect import bisect_right
 from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from drill.columns import NEVER
 from drill.measure.bounds import combine
 from drill.measure.writes import Ids, Write, Writes, writes_of
 from drill.model import SECOND, Bounds, Fate, Ledger, Sample, SurvivorRead, Window, WritesPlanned
@@ -206,26 +209,26 @@ def _sorted_out(
     seen_first = survivors if first.read.ids == last.read.ids else Ids(first.read.ids or ())
     later = [(read.sent, Ids(read.ids)) for read in reads if read.ids is not None and read.sent > last.read.sent]
     told = _Sorted([], [], [], [], [], [], [None] * len(instants))
-    contradicted: list[Write] = []
-    for write, survived in zip(writes.each(), survivors.beside(writes), strict=True):
+    survived = survivors.among(writes.ids)
+    kept = survived & writes.are(Fate.ACKNOWLEDGED)
+    for write, found in zip(writes.only(~kept).each(), survived[~kept].tolist(), strict=True):
         if write.fate is Fate.REFUSED:
-            if survived:
+            if found:
                 told.zombie.append(write.id)
         elif write.fate is Fate.UNKNOWN:
-            (told.recovered if survived else told.absent).append(write.id)
-        elif not survived:
-            (told.lost if write.ended <= last.until else told.unread).append(write)
+            (told.recovered if found else told.absent).append(write.id)
         else:
-            for n, instant in enumerate(instants):
-                newest = told.recent[n]
-                if write.ended <= instant and (newest is None or write.sent > newest):
-                    told.recent[n] = write.sent
-            if seen_first is not survivors and write.ended <= first.until and write.id not in seen_first:
-                told.stale.append(write.id)
-            # Survivors that a reading after the last settled one no longer shows.
-            if later and any(write.ended <= sent and write.id not in ids for sent, ids in later):
-                contradicted.append(write)
-    told.unread += contradicted
+            (told.lost if write.ended <= last.until else told.unread).append(write)
+    for n, instant in enumerate(instants):
+        by_then = kept & (writes.ended <= instant)
+        told.recent[n] = int(np.max(writes.sent, where=by_then, initial=NEVER)) if by_then.any() else None
+    if seen_first is not survivors:
+        told.stale += writes.ids[kept & (writes.ended <= first.until) & ~seen_first.among(writes.ids)].tolist()
+    # Survivors that a reading after the last settled one no longer shows.
+    contradicted = np.zeros(len(writes), np.bool_)
+    for sent, ids in later:
+        contradicted |= kept & (writes.ended <= sent) & ~ids.among(writes.ids)
+    told.unread += writes.only(contradicted).each()
     return told
 
 
@@ -242,7 +245,7 @@ def _settled(
     instants = [window.lower for window in (t0, undo.began if undo else None) if window is not None]
     found = _sorted_out(writes, survivors, settled, reads, instants)
     lost, unread = found.lost, found.unread
-    unsent = survivors.without(writes)
+    unsent = survivors.without(writes.ids)
     in_flight = {id for id in unsent if any(_planned(id, each) for each in planned)}
     again = [] if undo is None else undo.lost(lost, reads)
     way_back = {w.id for w in again}
@@ -260,8 +263,8 @@ def _settled(
         "stale": _ids(found.stale),
         "holes": _ids(
             {
-                *holes(first_lost, writes.values(), survivors, t0),
-                *holes(again, writes.values(), survivors, None if undo is None else undo.began),
+                *holes(first_lost, _since(writes, first_lost), survivors, t0),
+                *holes(again, _since(writes, again), survivors, None if undo is None else undo.began),
             }
         ),
         "failback_lost": _ids(w.id for w in again),
@@ -282,6 +285,14 @@ def _settled(
         if again:
             fields["rpo"] = combine([fields["rpo"], fields["failback_rpo"]])
     return Ledger(**fields)
+
+
+def _since(writes: Writes, lost: Sequence[Write]) -> Collection[Write]:
+    """The acknowledged writes that were sent after any of the *lost* was answered: only they can be holes."""
+    if not lost:
+        return ()
+    point = min(write.ended for write in lost)
+    return writes.only((writes.sent > point) & writes.are(Fate.ACKNOWLEDGED)).values()
 
 
 def data_loss(lost: Sequence[Write], unread: Sequence[Write], t0: Window, resolution: int | None) -> Bounds:

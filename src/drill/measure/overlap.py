@@ -14,7 +14,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from drill.measure.bounds import combine, split_brain
-from drill.measure.ledger import Write, writes_of
+from drill.measure.writes import Write, Writes, written
 from drill.model import Bounds, Fate, History, Overlap, Window
 
 # "west/postgres-west/2" (region, node, timeline), "postgres-west/2", "10.0.0.7:5432 timeline 2".
@@ -44,9 +44,14 @@ def overlaps(history: History, t0: Window | None) -> tuple[Overlap, ...]:
         if probe.writes:
             stores.setdefault(probe.store or probe.name, []).append(probe.name)
     return tuple(
-        overlap(store, names, [write for name in names for write in writes_of(history.samples(name)).values()], t0)
+        overlap(store, names, [write for name in names for write in _edges(written(history, name))], t0)
         for store, names in stores.items()
     )
+
+
+def _edges(writes: Writes) -> Iterable[Write]:
+    """The acknowledged writes that say from when to when each server took any: the others lie between them."""
+    return writes.only(writes.are(Fate.ACKNOWLEDGED)).edges().values()
 
 
 def overlap(store: str, probes: Sequence[str], writes: Iterable[Write], t0: Window | None) -> Overlap:

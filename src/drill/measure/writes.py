@@ -1,7 +1,7 @@
 """
 Every write of a run, ten million of them if need be, in columns.
 
-A column holds plain numbers side by side: 26 bytes for a write, where an
+A column holds plain numbers side by side: 29 bytes for a write, where an
 object for each would take ten times that. One write is made into an object
 when it is looked at.
 """
@@ -20,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drill import columns
-from drill.columns import Instants
+from drill.columns import Instants, Mask
 from drill.model import Fate, History, Sample
 
 _FATES = (Fate.REFUSED, Fate.UNKNOWN, Fate.ACKNOWLEDGED)  # a later one outweighs an earlier one
 _RANK = {fate: n for n, fate in enumerate(_FATES)}
+_CHUNK = 4096  # writes turned at a time
+_PIECE = 1 << 18  # ids looked up at a time
 _RANKS = np.array([_RANK[fate or Fate.UNKNOWN] for fate in columns.FATES], np.uint8)
 
 
@@ -43,33 +45,20 @@ class Writes(Mapping[int, Write]):
 
     def __init__(self, writes: Iterable[Write] = ()) -> None:
         """Raises ValueError when ids do not increase."""
-        self._ids = array("q")
-        self._sent = array("q")
-        self._ended = array("q")
-        self._fates = bytearray()
-        self._servers = array("H")
-        self._names: list[str | None] = []
-        self._number: dict[str | None, int] = {}
-        newest = None
+        ids, sent, ended, servers = array("q"), array("q"), array("q"), array("i")
+        ranks = bytearray()
+        number: dict[str | None, int] = {}
         for write in writes:
-            if newest is not None and write.id <= newest:
-                raise ValueError(f"the id {write.id} does not follow {newest}")
-            newest = write.id
-            self._add(write.id, _RANK[write.fate], write.sent, write.ended, write.served_by)
-
-    def _add(self, id: int, rank: int, sent: int, ended: int, served_by: str | None) -> None:
-        self._ids.append(id)
-        self._fates.append(rank)
-        self._sent.append(sent)
-        self._ended.append(ended)
-        number = self._number.get(served_by)
-        if number is None:
-            number = self._number[served_by] = len(self._names)
-            self._names.append(served_by)
-            if number == 1 << 16:
-                # A server that says another name each time: rare enough to pay for.
-                self._servers = array("L", self._servers)
-        self._servers.append(number)
+            if ids and write.id <= ids[-1]:
+                raise ValueError(f"the id {write.id} does not follow {ids[-1]}")
+            ids.append(write.id)
+            ranks.append(_RANK[write.fate])
+            sent.append(write.sent)
+            ended.append(write.ended)
+            servers.append(number.setdefault(write.served_by, len(number)))
+        self.ids, self.sent, self.ended = (np.frombuffer(column, np.int64) for column in (ids, sent, ended))
+        self._ranks, self._servers = np.frombuffer(ranks, np.uint8), np.frombuffer(servers, np.int32)
+        self._names: Sequence[str | None] = list(number)
 
     @classmethod
     def beside(
@@ -81,24 +70,47 @@ class Writes(Mapping[int, Write]):
         servers: NDArray[np.int32],
         names: Sequence[str | None],
     ) -> Writes:
-        """Columns that stand beside each other, their ids increasing."""
+        """Columns that stand beside each other, their ids increasing; they are kept, not copied."""
         found = cls()
-        for column, numbers in ((found._ids, ids), (found._sent, sent), (found._ended, ended)):
-            column.frombytes(numbers.tobytes())
-        found._fates += ranks.tobytes()
-        found._names = list(names)
-        wide = len(names) > 1 << 16
-        found._servers = array("L" if wide else "H", servers.astype(np.uint64 if wide else np.uint16).tobytes())
+        found.ids, found.sent, found.ended = ids, sent, ended
+        found._ranks, found._servers, found._names = ranks, servers, names
         return found
 
+    def only(self, which: Mask) -> Writes:
+        """Those that a mask says."""
+        return Writes.beside(
+            self.ids[which],
+            self._ranks[which],
+            self.sent[which],
+            self.ended[which],
+            self._servers[which],
+            self._names,
+        )
+
+    def are(self, fate: Fate) -> Mask:
+        found: Mask = self._ranks == _RANK[fate]
+        return found
+
+    def edges(self) -> Writes:
+        """Of each server's writes, those that were sent first and last, and those answered first and last."""
+        found: list[NDArray[np.intp]] = []
+        for instants in (self.sent, self.ended):
+            order = np.lexsort((instants, self._servers))
+            begins = np.flatnonzero(np.diff(self._servers[order], prepend=-1))
+            found += [order[begins], order[np.append(begins[1:], len(order))[: len(begins)] - 1]]
+        mask = np.zeros(len(self), np.bool_)
+        mask[np.concatenate(found)] = True
+        return self.only(mask)
+
     def _at(self, n: int) -> Write:
-        return Write(self._ids[n], _FATES[self._fates[n]], self._sent[n], self._ended[n], self._names[self._servers[n]])
+        return next(self.each(n, n + 1))
 
     def _place(self, id: object) -> int | None:
         if not isinstance(id, int):
             return None
-        n = bisect_left(self._ids, id)
-        return n if n < len(self._ids) and self._ids[n] == id else None
+        # Through a memoryview, an id of more than 64 bits is merely none of these.
+        n = bisect_left(self.ids.data, id)
+        return n if n < len(self.ids) and self.ids[n] == id else None
 
     def __contains__(self, id: object) -> bool:
         return self._place(id) is not None
@@ -110,10 +122,10 @@ class Writes(Mapping[int, Write]):
         return self._at(n)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._ids)
+        return iter(self.ids.data)
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self.ids)
 
     def values(self) -> ValuesView[Write]:
         return _Values(self)
@@ -121,14 +133,17 @@ class Writes(Mapping[int, Write]):
     def items(self) -> ItemsView[int, Write]:
         return _Items(self)
 
-    def each(self) -> Iterator[Write]:
+    def each(self, start: int = 0, stop: int | None = None) -> Iterator[Write]:
         """Every write, in the order of ids."""
-        columns = zip(self._ids, self._fates, self._sent, self._ended, self._servers, strict=True)
-        for id, rank, sent, ended, number in columns:
-            yield Write(id, _FATES[rank], sent, ended, self._names[number])
+        stop = len(self) if stop is None else stop
+        for first in range(start, stop, _CHUNK):
+            last = min(first + _CHUNK, stop)
+            columns = (self.ids, self._ranks, self.sent, self.ended, self._servers)
+            for id, rank, sent, ended, number in zip(*(each[first:last].tolist() for each in columns), strict=True):
+                yield Write(id, _FATES[rank], sent, ended, self._names[number])
 
     def count(self, fate: Fate) -> int:
-        return self._fates.count(_RANK[fate])
+        return int(np.count_nonzero(self.are(fate)))
 
 
 class _Values(ValuesView[Write]):
@@ -176,28 +191,36 @@ class Ids:
     def __len__(self) -> int:
         return len(self._ids) - self.repeated
 
-    def beside(self, ids: Iterable[int]) -> Iterator[bool]:
-        """For each of *ids*, which increase, whether it is among these."""
-        mine = iter(self._ids)
-        here = next(mine, None)
-        for id in ids:
-            while here is not None and here < id:
-                here = next(mine, None)
-            yield here == id
+    def among(self, ids: Instants) -> Mask:
+        """Which of *ids*, which increase, are among these."""
+        return _among(ids, self._short())
 
-    def without(self, ids: Iterable[int]) -> list[int]:
-        """Those of these that are not among *ids*, which increase."""
-        others = iter(ids)
-        other = next(others, None)
-        found = []
-        newest = None
-        for id in self._ids:
-            while other is not None and other < id:
-                other = next(others, None)
-            if other != id and id != newest:
-                found.append(id)
-            newest = id
-        return found
+    def without(self, ids: Instants) -> list[int]:
+        """Those of these that are not among *ids*, which increase; each once."""
+        short = self._short()
+        fresh = np.append(True, np.diff(short) > 0)[: len(short)]
+        long = [id for id in dict.fromkeys(self._ids) if not -_FAR <= id < _FAR] if len(short) < len(self._ids) else []
+        return sorted([*short[fresh & ~_among(short, ids)].tolist(), *long])
+
+    def _short(self) -> Instants:
+        """Those of 64 bits: all, but for what somebody else wrote."""
+        if isinstance(self._ids, array):
+            return np.frombuffer(self._ids, np.int64)
+        return np.array([id for id in self._ids if -_FAR <= id < _FAR], np.int64)
+
+
+_FAR = 1 << 63
+
+
+def _among(ids: Instants, others: Instants) -> Mask:
+    """Which of *ids* are among *others*; both increase."""
+    found = np.zeros(len(ids), np.bool_)
+    # Piece by piece: of ten million, what is found on the way would take more room than all that is kept.
+    for start in range(0, len(ids) if len(others) else 0, _PIECE):
+        piece = ids[start : start + _PIECE]
+        places = np.minimum(np.searchsorted(others, piece), len(others) - 1)
+        found[start : start + _PIECE] = others[places] == piece
+    return found
 
 
 def writes_of(samples: Iterable[Sample]) -> Writes:
@@ -209,13 +232,13 @@ def writes_of(samples: Iterable[Sample]) -> Writes:
     """
     seen = columns.of(samples)
     seen = seen.where((seen.id != columns.NEVER) & seen.was_sent)
+    if not np.all(seen.id[1:] > seen.id[:-1]):
+        # Of those with one id, the best fate first, and of equal ones the earlier.
+        order = np.lexsort((-_RANKS[seen.fate].astype(np.int64), seen.id))
+        seen = seen.where(order[np.append(True, np.diff(seen.id[order]) > 0)])
     rank = _RANKS[seen.fate]
-    # Of those with one id, the best fate first, and of equal ones the earlier.
-    order = np.lexsort((-rank.astype(np.int64), seen.id))
-    first = np.append(True, np.diff(seen.id[order]) > 0)[: len(seen)]
-    order = order[first]
-    seen, rank = seen.where(order), rank[order]
-    ended = np.where(seen.ended == columns.NEVER, seen.sent, seen.ended)
+    never = seen.ended == columns.NEVER
+    ended = np.where(never, seen.sent, seen.ended) if never.any() else seen.ended
     return Writes.beside(seen.id, rank, seen.sent, ended, seen.served_by, seen.words)
 
 
