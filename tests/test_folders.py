@@ -60,6 +60,14 @@ def test_the_table_of_a_folder_says_what_its_files_say(folder):
     assert parts(folder)[1] == table(folder), "python tests/test_folders.py"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "drills").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_target_says_where_it_comes_from(path):
+    """Stated by its owner, proposed by us, or derived: a reader must never take one for the other."""
+    for name, given in yaml.safe_load(path.read_text())["objectives"].items():
+        for one in given if isinstance(given, list) else [given]:
+            assert str(one["source"]).partition(":")[0] in ("stated", "proposed", "derived"), name
+
+
 if __name__ == "__main__":
     for each in HEADS:
         before, _, after = parts(each)

@@ -69,5 +69,7 @@ def test_targets_of_different_people_are_told_apart() -> None:
     page = HtmlFormat().render(record, told).decode()
     assert "stated: SLA 4.2" in page
     assert "proposed: by operations" in page
-    cases = [case.get("name") for case in Xml.fromstring(JunitFormat().render(record, told)).iter("testcase")]
-    assert cases[:4] == ["run", "rto", "rto#2", "availability"]
+    cases = list(Xml.fromstring(JunitFormat().render(record, told)).iter("testcase"))
+    assert [case.get("name") for case in cases][:4] == ["run", "rto", "rto#2", "availability"]
+    sources = [[each.get("value") for each in case.iter("property") if each.get("name") == "source"] for case in cases]
+    assert sources[1:4] == [["stated: SLA 4.2"], ["proposed: by operations"], ["derived"]]
