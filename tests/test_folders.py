@@ -65,7 +65,9 @@ def test_every_shipped_target_says_where_it_comes_from(path):
     """Stated by its owner, proposed by us, or derived: a reader must never take one for the other."""
     for name, given in yaml.safe_load(path.read_text())["objectives"].items():
         for one in given if isinstance(given, list) else [given]:
-            assert str(one["source"]).partition(":")[0] in ("stated", "proposed", "derived"), name
+            source = one["source"]
+            kinds = set(source) if isinstance(source, dict) else {source.partition(":")[0]}
+            assert kinds <= {"stated", "proposed", "derived"}, name
 
 
 if __name__ == "__main__":
