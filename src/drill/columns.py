@@ -12,8 +12,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice, repeat
-from operator import attrgetter
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 import msgspec
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from drill.model import Fate, Outcome, Sample
 
+T = TypeVar("T")
 Instants: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
 
@@ -34,7 +34,6 @@ OK, FAILED, UNKNOWN = range(3)
 # By identity: an enum's own hash is made anew, in Python, each time it is asked for.
 _OUTCOME = {id(outcome): n for n, outcome in enumerate(OUTCOMES)}
 _FATE = {id(fate): n for n, fate in enumerate(FATES)}
-_FIELDS: Callable[[Sample], tuple[Any, ...]] = attrgetter(*Sample.__struct_fields__)
 _CHUNK = 4096  # samples turned at a time
 
 
@@ -164,7 +163,7 @@ class Gathering:
         self._id: array[int] | None = None
         self._fate: bytearray | None = None
         self._value: array[float] | None = None
-        self._numbers = _Numbers({"": 0, None: 1})
+        self._words = _Words({"": 0, None: 1})
 
     def add(self, samples: Iterable[Sample]) -> None:
         """Raises OverflowError for a number of more than 64 bits."""
@@ -182,7 +181,7 @@ class Gathering:
         none = np.broadcast_to(np.int64(NEVER), self._length)
         planned, sent, ended = (np.frombuffer(column, np.int64) for column in self._instants)
         return Columns(
-            tuple(self._numbers),
+            tuple(self._words),
             planned,
             sent,
             ended,
@@ -196,29 +195,42 @@ class Gathering:
 
     def _turn(self) -> None:
         samples, self._waiting = self._waiting, []
-        planned, sent, ended, outcome, detail, served_by, id, fate, value = zip(*map(_FIELDS, samples), strict=True)
-        for column, found in zip(self._instants, (planned, sent, ended), strict=True):
-            column.extend(_numbers(found))
-        self._outcome.extend(map(_OUTCOME.__getitem__, map(_identity, outcome)))
-        self._detail.extend(map(self._numbers.__getitem__, detail))
-        self._served_by.extend(map(self._numbers.__getitem__, served_by))
+        # One field after the other, each in a loop of its own: half the time of turning rows into columns.
+        planned, sent, ended = self._instants
+        planned.extend(_numbers([each.planned for each in samples]))
+        sent.extend(_numbers([each.sent for each in samples]))
+        ended.extend(_numbers([each.ended for each in samples]))
+        _extend(self._outcome, [each.outcome for each in samples], lambda outcome: _OUTCOME[_identity(outcome)])
+        _extend(self._detail, [each.detail for each in samples], self._words.__getitem__)
+        _extend(self._served_by, [each.served_by for each in samples], self._words.__getitem__)
+        id = [each.id for each in samples]
+        fate = [each.fate for each in samples]
+        value = [each.value for each in samples]
         length = len(samples)
         if self._id is not None or id.count(None) < length:
             self._id = array("q", repeat(NEVER, self._length)) if self._id is None else self._id
             self._id.extend(_numbers(id))
         if self._fate is not None or fate.count(None) < length:
             self._fate = bytearray(self._length) if self._fate is None else self._fate
-            self._fate.extend(map(_FATE.__getitem__, map(_identity, fate)))
+            _extend(self._fate, fate, lambda each: _FATE[_identity(each)])
         if self._value is not None or value.count(None) < length:
             self._value = array("d", repeat(float("nan"), self._length)) if self._value is None else self._value
             self._value.extend(float("nan") if each is None else each for each in value)
         self._length += length
 
 
+def _extend(column: bytearray | array[int], found: Sequence[T], number: Callable[[T], int]) -> None:
+    """Add the number of each; where all are the same, as they nearly always are, one is looked up."""
+    if found.count(found[0]) == len(found):
+        column.extend(repeat(number(found[0]), len(found)))
+    else:
+        column.extend(map(number, found))
+
+
 _identity = id  # `id` is also a column
 
 
-class _Numbers(dict[str | None, int]):
+class _Words(dict[str | None, int]):
     """Words by number, a new one for each that was not there yet."""
 
     def __missing__(self, word: str | None) -> int:
