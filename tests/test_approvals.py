@@ -242,3 +242,28 @@ def test_an_approval_covers_the_code_that_stands_beside_the_drill(project: Path)
         digests.append(plan())
     assert len(set(digests)) == 3
     assert [file.path for file in spec.load(Path("drills/d.yaml")).drill.files][-2:] == ["mine.py", "break.sh"]
+
+
+def test_an_approval_goes_to_every_policy_that_asks_for_one(project: Path) -> None:
+    """Whoever can write below cannot approve for a policy above; whoever may write above does both at once."""
+    below = project / "team"
+    for name in ("drills", "experiments", "probes"):
+        shutil.copytree(name, below / name)
+    (below / "drill-policy.yaml").write_text(POLICY)
+    os.chdir(below)
+    assert run("approve", "drills/d.yaml", "--reason", "CHG-1")[0] == 0
+
+    written = [below / "approvals", project / "approvals"]
+    assert [len(list(folder.glob("*.json"))) for folder in written] == [1, 1]
+    for path in (below / "approvals").iterdir():
+        path.write_text(path.read_text().replace(f'"{ME}"', '"somebody-else"'))
+    assert not allowed()
+
+
+def test_a_policy_that_cannot_be_read_refuses(project: Path) -> None:
+    """A broken link where a policy should be is not the same as no policy."""
+    Path("drill-policy.yaml").unlink()
+    Path("drill-policy.yaml").symlink_to("gone.yaml")
+
+    with pytest.raises(SpecError, match="does not exist"):
+        allowed()

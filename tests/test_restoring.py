@@ -270,3 +270,18 @@ def test_an_undo_that_waits_for_another_is_tried_again_after_it(world: World, di
     assert undone == [("freeze", False), ("cut", True), ("freeze", True)]
     assert (world.frozen(), marker.exists()) == (False, False)
     assert world.record()["result"] == ("aborted" if dies else "inconclusive")
+
+
+async def test_a_journal_that_others_can_write_is_not_acted_upon(tmp_path: Path) -> None:
+    """It says what is run: whoever may write it would run that as us."""
+    log = Journal(tmp_path / "run")
+    log.append(BEGAN)
+    log.close()
+    path = log.path
+    path.chmod(0o666)
+
+    assert unfinished(tmp_path) == []
+    with pytest.raises(EnvironmentFault, match="others may write"):
+        await restore_run(tmp_path / "run", print)
+    path.chmod(0o600)
+    assert unfinished(tmp_path) == [tmp_path / "run"]

@@ -15,11 +15,13 @@ from pathlib import Path
 from drill import approvals as signed
 from drill import plan as planning
 from drill import plugins
-from drill.errors import Problem, Refused
+from drill.errors import Problem, Refused, SpecError
 from drill.model import Approved, Drill, Fault, FileDigest, Permission, StepKind
 from drill.policy import Approval, Call, Person, Proposal, Reach, decide, usable
 from drill.spec import policies
 from drill.spec.policies import Written
+
+MACHINE = Path("/etc/drill")  # a policy here holds for every drill on this machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +35,28 @@ class Answer:
 
 def find(root: Path, given: Path | None = None) -> list[Written]:
     """
-    Every policy that applies to the project in *root*, the nearest first, and the one that was *given*.
+    Every policy that applies to the project in *root*, the nearest first, this machine's, and the one *given*.
 
     Raises:
         SpecError: One cannot be used as written.
     """
     folder = root.resolve()
-    paths = [place / policies.NAME for place in (folder, *folder.parents) if (place / policies.NAME).exists()]
+    places = [place / policies.NAME for place in (folder, *folder.parents, MACHINE)]
+    paths = [path for path in places if _stands(path)]
     if given is not None and given.resolve() not in paths:
         paths.append(given)
     return [policies.load(path) for path in paths]
+
+
+def _stands(path: Path) -> bool:
+    """Whether something stands there; a broken link does, and what we may not see is refused, not passed over."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise SpecError(f"whether {path} applies cannot be told: {error.strerror}") from error
+    return True
 
 
 def ask(

@@ -8,6 +8,7 @@ place is read from the journal alone, so any process can do it.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -131,12 +132,24 @@ def unfinished(reports: Path) -> list[Path]:
 
 def left_something(folder: Path) -> bool:
     """Whether the run in *folder* is over and may have left a fault."""
-    if not (folder / NAME).is_file() or is_live(folder):
+    if not (folder / NAME).is_file() or _not_ours(folder) or is_live(folder):
         return False
     last = last_event(folder)
     if isinstance(last, Ended) and last.completion is not Completion.UNSAFE:
         return False  # a thousand finished runs need not be read whole
     return _to_do(*salvage(folder))
+
+
+def _not_ours(folder: Path) -> str:
+    """Why a journal is not to be acted upon: whoever can write it says what is run. "" when only we can."""
+    for path in (folder, folder / NAME):
+        with suppress(OSError):
+            found = path.stat()
+            if found.st_uid != os.geteuid():
+                return f"{path} belongs to somebody else"
+            if found.st_mode & 0o002:
+                return f"others may write {path}"
+    return ""
 
 
 def open_undos(history: History, *, doubt: bool = False) -> dict[str, Undo]:
@@ -177,7 +190,7 @@ async def restore_run(
 
     Raises:
         Refused: Another drill of that system is going on, or the run's guardian is at it.
-        EnvironmentFault: The run is still going on, or there is no journal.
+        EnvironmentFault: The run is still going on, there is no journal, or others can write it.
         FaultLeftInPlace: An undo could not be verified, or the journal is damaged: what can be
             read of it was undone, what cannot nobody knows.
     """
@@ -188,6 +201,11 @@ async def restore_run(
     history, damage = salvage(folder)
     if not _to_do(history, damage):
         return None
+    if stranger := _not_ours(folder):
+        raise EnvironmentFault(
+            f"the run {folder.name} is not restored: {stranger}, and its undo would be carried out as you",
+            hint="restore it as who ran it; or look at its undo, and make its folder and journal yours alone",
+        )
     with (
         _shut_out(folder, history, lock, say) as fence,
         _going_on(folder, damage, say, shut_out=lock is not None) as log,

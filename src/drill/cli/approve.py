@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from drill.cli import say
 from drill.errors import SpecError
+
+if TYPE_CHECKING:
+    from drill.policy import Policy
 
 
 @click.command("approve")
@@ -52,10 +56,11 @@ def command(
         raise SpecError(f'--expires must be a duration up to a year, such as "24h", not "{expires}"')
     if not reason.strip() or "\n" in reason:
         raise SpecError("--reason must be a line of text")
-    root, drill, digest = Path.cwd(), "", plan
+    root, drill, digest, environment = Path.cwd(), "", plan, ""
     if not re.fullmatch("[0-9a-f]{64}", plan):
         loaded = spec.load(Path(plan), values=pairs(values)).drill
         root, drill, digest = Path(loaded.root), loaded.name, planning.digest(loaded)
+        environment = loaded.environment
     found = permission.find(root, policy)
     if not found:
         raise SpecError(f"no policy applies here, so nothing needs an approval; there is no {NAME} above {root}")
@@ -63,10 +68,19 @@ def command(
     variables = [name for each in found for name in each.variables]
     by = approvals.me(os.environ, variables)
     approval = Approval(digest, by, now, now + timedelta(microseconds=lasts // 1000), reason.strip())
-    path = approvals.write((found[-1] if policy else found[0]).path.parent, approval, drill, key)
+    # Beside each policy that asks for one: whoever can write below may not approve for those above.
+    asking = [each for each in found if not drill or _needed(each.policy, environment)] or found[:1]
+    paths = [approvals.write(each.path.parent, approval, drill, key) for each in asking]
     if as_json:
-        say.data({"plan": digest, "by": list(by.names), "expires": approval.expires.isoformat(), "file": str(path)})
+        files = [str(path) for path in paths]
+        say.data({"plan": digest, "by": list(by.names), "expires": approval.expires.isoformat(), "files": files})
         return
-    click.echo(f"{by.names[0]} approves plan {digest[:12]} until {approval.expires:%Y-%m-%d %H:%M} UTC: {path}")
+    until = f"{approval.expires:%Y-%m-%d %H:%M} UTC"
+    click.echo(f"{by.names[0]} approves plan {digest[:12]} until {until}: {', '.join(map(str, paths))}")
     if any(each.signers for each in found) and key is None:
         click.echo("it is not signed, and the policy counts only signed ones: give --key", err=True)
+
+
+def _needed(policy: Policy, environment: str) -> bool:
+    rules = policy.rules(environment)
+    return rules is not None and rules.needed > 0
