@@ -241,10 +241,9 @@ class Sampler:
             return
         assert request.sent is not None
         ended = self._clock.now()
-        late = ended - request.sent - self.probe.deadline
-        if late > 0:
+        if ended - request.sent > self.probe.deadline:
             # Its timer would have come first had the loop been running: then nobody knows when the answer came.
-            self._time_out(request, stood_still=bool(request.overtime) or late > _HICCUP)
+            self._time_out(request, stood_still=True)
             return
         fate = answer.fate
         if request.id is not None and fate is None:
@@ -272,11 +271,11 @@ class Sampler:
         due = request.sent + self.probe.deadline
         self._stalls.woke(due, now)
         stood_still = self._stalls.within(request.sent, due)
-        if not request.overtime and stood_still > _HICCUP:
-            # The answer may have been there in time with nobody to read it. It gets back what we took from it:
-            # if it comes now, nobody knows; if it does not, it would not have come in time either.
-            request.overtime = stood_still
-            request.deadline = self._at(now + stood_still, self._overtake, request)
+        if not request.overtime and (stood_still > _HICCUP or now - due > _HICCUP):
+            # The answer may have been there in time with nobody to read it. It gets back what we took from it, and
+            # a moment to be read: if it comes now, nobody knows; if not, it would not have come in time either.
+            request.overtime = max(stood_still, _HICCUP)
+            request.deadline = self._at(now + request.overtime, self._overtake, request)
             return
         self._time_out(request, stood_still=False)
         if request.task:
