@@ -271,7 +271,8 @@ def last_event(folder: Path) -> AnyEvent | None:
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        with path.open("rb") as file:
+        # A pipe is not waited for: it reads as an empty journal.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             yield file
     except OSError as error:
         raise EnvironmentFault(f"the journal {path} cannot be read: {error.strerror}") from error
@@ -313,7 +314,7 @@ def _decode_alone(line: bytes) -> AnyEvent | str:
 def is_live(folder: Path) -> bool:
     """Whether the process that writes this journal is still alive."""
     try:
-        fd = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(folder / NAME, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:

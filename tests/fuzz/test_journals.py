@@ -85,6 +85,15 @@ def test_a_hostile_line_is_damage(body: bytes, tmp_path: Path, lines: list[bytes
     assert history.events[0].run_id  # type: ignore[attr-defined]
 
 
+def test_a_pipe_in_place_of_a_journal_is_not_waited_for(tmp_path: Path) -> None:
+    """Nobody will ever write to it."""
+    os.mkfifo(tmp_path / journal.NAME)
+
+    with pytest.raises(EnvironmentFault):
+        journal.replay(tmp_path)
+    assert not journal.is_live(tmp_path)
+
+
 def test_a_huge_line_without_an_end_is_read_and_passed_over(tmp_path: Path) -> None:
     """100 MB without a newline are a torn line."""
     shutil.copy(ROOT / "reports/sample/journal.log", tmp_path / journal.NAME)
