@@ -31,7 +31,7 @@ Kill = Callable[[World, subprocess.Popen[bytes]], None]
 
 def measure(quick: bool, say: Say) -> list[Row]:
     draw = random.Random(_SEED)
-    times, few = (2, 1) if quick else (60, 15)
+    times, few = (2, 1) if quick else (40, 10)
     with tempfile.TemporaryDirectory(prefix="drill-bench-") as name, listening() as port:
         parent = Path(name)
         killed = [after(parent, port, draw, kill) for _ in range(times)]

@@ -85,13 +85,13 @@ def _world(lab: Lab) -> Iterator[World]:
         shutil.copytree(ROOT / name, folder / name)
     for path in (folder / "experiments").glob("*.yaml"):
         # Thawing the database waits in vain as long as its region is cut off: not for two minutes each time.
-        path.write_text(path.read_text().replace("within: 120", "within: 20"))
+        path.write_text(path.read_text().replace("within: 120", "within: 60"))
     (folder / "drills").mkdir()
     nothing = subprocess.Popen(["sleep", "100000"], start_new_session=True)
     environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state"), MARK: mark}
     made = World(folder, nothing, mark, environment, look=lambda: broken(lab), options=("--on", str(lab.folder)))
     made.settles_s = 300
-    made.heals_s = 90  # a new primary is chosen when the old one's lease runs out
+    made.heals_s = 180  # a new primary is chosen when the old one's lease runs out
     made.drill.write_text(DRILL)
     try:
         yield made

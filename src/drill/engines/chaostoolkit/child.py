@@ -41,12 +41,12 @@ class Stopped(Exception):
 
         index: The rollback it was at, from 0, when undoing.
 
-        died: It ended by itself or was killed by somebody else; not because it took too long.
+        killed: Somebody else killed it, the kernel for want of memory perhaps; it was not too slow for drill.
     """
 
-    def __init__(self, text: str, stage: str, index: int | None, *, died: bool = False) -> None:
+    def __init__(self, text: str, stage: str, index: int | None, *, killed: bool = False) -> None:
         super().__init__(text)
-        self.died = died
+        self.killed = killed
         self.stage = stage
         self.index = index
 
@@ -215,7 +215,7 @@ class Conversation:
         text = f"the process of the experiment ended during {what} ({how})"
         await self._close_calls(text)
         stage = opened.ask.stage if opened else ""
-        raise Stopped(f"{text}; it had printed: {tail}" if tail else text, stage, self.index, died=True)
+        raise Stopped(f"{text}; it had printed: {tail}" if tail else text, stage, self.index, killed=status < 0)
 
     async def _close_calls(self, error: str) -> None:
         for opened in self.opened.values():

@@ -22,7 +22,7 @@ from drill.model import Effect, Fault, Injection, Undo
 from drill.policy import Reach
 from drill.scrub import Scrubber
 
-# How often an undo is begun whose process dies.
+# How often an undo is begun whose process is killed.
 _TRIES = 3
 
 
@@ -149,8 +149,8 @@ class ChaosToolkitEngine:
             try:
                 await _conversation(task, gate, undo.data.get("lab"), listening.hear).run()
             except Stopped as stopped:
-                if stopped.died and again:
-                    # Killed, for want of memory perhaps: undoing is idempotent, and one more try costs little.
+                if stopped.killed and again:
+                    # Undoing is idempotent, and one more try costs little.
                     again -= 1
                     task = msgspec.structs.replace(task, start=stopped.index or task.start)
                     troubles += listening.troubles
