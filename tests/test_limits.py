@@ -72,6 +72,11 @@ def planned(history: History, **changes: Any) -> History:
             "Finding: a recovery time of 4.94–5.05 s is longer than is usual for such a failover (0 s to 4 s): "
             "was something else measured?",
         ),
+        (
+            Usual(at_least=10 * SECOND),
+            "Finding: a recovery time of 4.94–5.05 s is shorter than is usual for such a failover (10 s to any): "
+            "was something else measured?",
+        ),
         (Usual(kind="aurora"), None),
         (Usual(at_least=5 * SECOND), None),
         (None, None),
@@ -96,6 +101,9 @@ def test_an_unusual_loss_is_a_finding() -> None:
     assert "Finding: a data loss of 1.51–1.52 s is more than is usual for Aurora with a replica (0 s at most)." in said(
         planned(history, usual=Usual(kind="aurora"))
     )
+    assert "Finding: a data loss of 1.51–1.52 s is more than is usual for such a failover (1 s at most)." in said(
+        planned(history, usual=Usual(loss=SECOND))
+    )
 
 
 def test_a_partial_outage_says_how_much_its_edges_blur() -> None:
@@ -113,6 +121,41 @@ def test_a_flap_does_not_make_an_outage_partial() -> None:
     found = of(samples={"reads": grid(20_000, [(1000, 3000), (3100, 6000)])})
 
     assert not any("its edges are estimates" in each for each in found)
+
+
+def test_each_probe_whose_outage_was_partial_is_named() -> None:
+    """Up to nine failures of ten; a total outage beside them is not one."""
+    half = [(at, at + 100) for at in range(1000, 6000, 200)]
+    nine_of_ten = [(1000, 1500), (1600, 2000)]
+    found = of(samples={"all": grid(20_000, DOWN_5S), "half": grid(20_000, half), "most": grid(20_000, nine_of_ten)})
+
+    assert [each.partition(" of the requests")[0] for each in found if "its edges are estimates" in each] == [
+        "half: 51.02 %",
+        "most: 90 %",
+    ]
+
+
+def test_an_edge_that_was_not_measured_is_told() -> None:
+    """More than three periods without an answer."""
+    found = of(samples={"reads": grid(20_000, DOWN_5S, missing=set(range(5600, 7000, 100)))})
+
+    assert "reads: an edge of the outage falls in a stretch that was not measured." in found
+
+
+def test_a_cache_that_was_cold_has_no_sharp_edge() -> None:
+    """Its hits come back one by one."""
+    hits = [replace(each, value=0.0 if 1000 * MS <= each.planned < 5000 * MS else 1.0) for each in grid(30_000)]
+    sentence = "When the cache was warm again is an estimate: a share of requests has no sharp edges."
+
+    assert sentence in of(samples={"reads": grid(30_000)}, cache={"hits": hits})
+    assert sentence not in of(samples={"reads": grid(30_000)}, cache={"hits": grid(30_000)})
+
+
+def test_capacity_that_is_an_objective_was_not_forgotten() -> None:
+    """Its verdict says why it is not known."""
+    found = of(samples={"reads": grid(20_000, DOWN_5S)}, objectives=[objective(Measure.CAPACITY, 800_000)])
+
+    assert NO_CAPACITY not in found
 
 
 def test_one_way_to_write_sees_one_server() -> None:
@@ -150,6 +193,8 @@ def test_a_loss_of_an_observed_ledger_is_told() -> None:
 
     assert sentence in of(**world, judge_ledger=False)
     assert sentence not in of(**world)
+    more = world | {"reads": settled(20_000, range(798))}
+    assert "writes, observed and not judged: 2 acknowledged writes are gone." in of(**more, judge_ledger=False)
 
 
 def test_an_extrapolated_loss_is_marked_as_one() -> None:
@@ -213,7 +258,7 @@ def test_everything_that_went_wrong_is_told() -> None:
     """Steps, faults, samples and clocks."""
     odd = [
         Sample(at * MS, None, None, Outcome.UNKNOWN, why)
-        for at, why in ((300, "the prober stalled"), (2000, "no sockets left"), (2100, "no sockets left"))
+        for at, why in ((300, "a long stall"), (2000, "no sockets left"), (2100, "no sockets left"))
     ]
     seen = [each for each in grid(20_000, [(500, 600), *DOWN_5S]) if each.planned not in {one.planned for one in odd}]
     found = of(
@@ -303,6 +348,11 @@ def test_too_few_writes_prove_no_safety() -> None:
         "writes: a loss shorter than 4.01 s could not have shown.",
         NO_SERVERS,
     ]
+
+
+def test_a_loss_that_showed_hides_no_smaller_one() -> None:
+    """What could not have shown is said only where nothing did."""
+    assert of_the_ledger(ledger=writes(800), reads=settled(20_000, range(500))) == [NO_SERVERS]
 
 
 def test_survivors_that_never_settled_are_not_known() -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from drill.measure import measure_probe
 from drill.measure.faults import effect, fault_windows, last_action
-from drill.measure.writes import Ids, Write, Writes
+from drill.measure.writes import Ids, Write, Writes, writes_of
 from drill.model import (
     AnyEvent,
     Done,
@@ -18,8 +18,10 @@ from drill.model import (
     InjectFailed,
     Injection,
     Intent,
+    Outcome,
     Parameters,
     ProbeMeasure,
+    Sample,
 )
 from tests.measure.worlds import MS, T0, T, World, grid
 
@@ -175,3 +177,13 @@ def test_what_was_not_written_is_not_there() -> None:
     assert "three" not in known
     assert "three" not in Ids((3,))
     assert 3 in Ids((3,))
+
+
+@pytest.mark.parametrize("servers", [40_000, 70_000])
+def test_a_server_that_says_another_name_each_time_is_told_apart(servers: int) -> None:
+    """However many names there are."""
+    seen = [Sample(n, n, n + 1, Outcome.OK, "", f"node {n}", n, Fate.ACKNOWLEDGED) for n in range(servers)]
+    kept = writes_of(seen)
+
+    assert [kept[n].served_by for n in (0, 35_000, servers - 1)] == ["node 0", "node 35000", f"node {servers - 1}"]
+    assert (len(kept.values()), len(kept.items())) == (servers, servers)

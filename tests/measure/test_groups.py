@@ -118,13 +118,32 @@ def test_whoever_is_outvoted_is_named_with_what_it_saw() -> None:
 def test_a_vantage_that_never_saw_it_back_is_outvoted_last() -> None:
     """Without an upper bound it is later than any that has one."""
     world = seen(Agreement.ANY)
-    world.samples["paris"] = grid(25_000, [(1000, 30_000)])
+    # Nobody asked from there after two seconds, so what it saw is short, and without an end.
+    world.samples["paris"] = grid(2000, [(1000, 30_000)])
     history = world.history()
     measured = measure(history)
     said = [each.replace("\u00a0", " ") for each in limits(history, measured, judge(history, measured))]
 
-    assert measured.rto == bounds(2940, 3050)
-    assert any("does not count: oslo 7.94–8.05 s; paris" in each for each in said)
+    assert measured.rto == bounds(1040, 3050)
+    assert (
+        "orders is judged as 1 of 3 vantages saw it (any). "
+        "What the others saw of its recovery does not count: oslo 7.94–8.05 s; paris ≥ 1.04 s, never recovered."
+    ) in said
+
+
+def test_every_service_is_told_and_one_without_a_name_is_the_service() -> None:
+    """One vantage cannot be outvoted; the next service's can."""
+    world = seen(Agreement.QUORUM)
+    world.samples["lone"] = grid(25_000, PARIS)
+    world.samples = {"lone": world.samples["lone"], **world.samples}
+    world.about = {name: {"vantage": name} for name in ("paris", "rome", "oslo")}
+    world.about["lone"] = {"vantage": "here", "service": "front"}
+    history = world.history()
+    measured = measure(history)
+
+    assert [each.partition(" vantages")[0] for each in limits(history, measured, judge(history, measured))][1:2] == [
+        "The service is judged as 2 of 3"
+    ]
 
 
 def test_probes_of_one_vantage_must_agree_first() -> None:

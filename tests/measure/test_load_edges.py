@@ -46,6 +46,7 @@ def run(
     latency: tuple[tuple[int, int], ...] = (),
     down: Sequence[tuple[float, float]] = AWAY,
     t0: Window | None = FAULT,
+    began: float = 0,
     ended: float = 30_000,
     error: str = "",
     **world: Any,
@@ -62,7 +63,7 @@ def run(
         t0=t0,
         parameters=Parameters(hold=2 * SECOND),
         more=[
-            LoadBegan(at=0, processes=1),
+            LoadBegan(at=round(began * MS), processes=1),
             Traffic(at=30_000 * MS, seconds=seconds),
             LoadEnded(at=round(ended * MS), process=0, error=error),
         ],
@@ -188,6 +189,9 @@ def test_users_are_counted_as_requests_are() -> None:
 # --- short ------------------------------------------------------------------------------------------------------------
 
 
+NONE_SENT = "after recovery, 0 requests were sent a second instead of 100"
+
+
 def over(before: int, during: int, after: int) -> tuple[int, ...]:
     """So many each second before the fault, during the outage and after it."""
     return (before,) * 11 + (during,) * 5 + (after,) * 14
@@ -201,13 +205,19 @@ def over(before: int, during: int, after: int) -> tuple[int, ...]:
         ({"sent": over(100, 50, 100)}, ("during the outage, 50 requests were sent a second instead of 100",)),
         ({"sent": over(100, 100, 90)}, ("after recovery, 90 requests were sent a second instead of 100",)),
         # A stretch of two seconds shows a hiccup, one of three a rate.
-        ({"sent": over(100, 0, 100), "down": [(11_000, 13_000)]}, ("after recovery, 82.35 requests",)),
-        ({"sent": over(100, 0, 0), "undo": 18_500, "down": [(11_000, 13_000)]}, ("after recovery, 0 requests",)),
+        (
+            {"sent": over(100, 0, 100), "down": [(11_000, 13_000)]},
+            ("after recovery, 82.35 requests were sent a second instead of 100",),
+        ),
+        ({"sent": over(100, 0, 0), "undo": 18_500, "down": [(11_000, 13_000)]}, (NONE_SENT,)),
         ({"sent": (100,) * 11 + (0,) * 19, "undo": 15_900, "down": [(11_000, 12_900)]}, ()),
-        ({"sent": (100,) * 16 + (0,) * 14, "undo": 19_500}, ("after recovery, 0 requests",)),
+        ({"sent": (100,) * 16 + (0,) * 14, "undo": 19_500}, (NONE_SENT,)),
         ({"missing": (3,)}, ("before the fault, 90 requests were sent a second instead of 100",)),
         ({"load": SCRIPT, "missing": (3,)}, ()),
-        ({"load": SCRIPT, "missing": (3, 4)}, ("before the fault, what the load did is not known for 2 of 10",)),
+        (
+            {"load": SCRIPT, "missing": (3, 4)},
+            ("before the fault, what the load did is not known for 2 of 10 seconds",),
+        ),
         ({"load": USERS, "users": over(19, 19, 19)}, ()),
         ({"load": USERS, "users": over(18, 20, 20)}, ("before the fault, 18 users ran instead of 20",)),
         ({"load": SCRIPT, "sent": over(0, 100, 100)}, ("before the fault, the load sent nothing",)),
@@ -216,10 +226,7 @@ def over(before: int, during: int, after: int) -> tuple[int, ...]:
 )
 def test_what_the_load_lacked_is_said(world: dict[str, Any], short: tuple[str, ...]) -> None:
     """More than a twentieth of what was asked for, in a stretch long enough to tell; one sentence each."""
-    found = run(**world).short
-
-    assert len(found) == len(short)
-    assert all(said.startswith(begins) for said, begins in zip(found, short, strict=True)), found
+    assert run(**world).short == short
 
 
 # --- capacity ---------------------------------------------------------------------------------------------------------
@@ -233,6 +240,7 @@ def test_what_the_load_lacked_is_said(world: dict[str, Any], short: tuple[str, .
         ({"sent": (100,) * 30, "good": over(50, 0, 40)}, Bounds(800_000, 800_000)),
         ({"load": USERS, "sent": over(100, 0, 80)}, Bounds(800_000, 800_000)),
         ({"load": SCRIPT, "sent": over(100, 0, 80)}, Bounds(800_000, 800_000)),
+        ({"load": SCRIPT, "sent": over(100, 0, 80), "began": 3000}, Bounds(800_000, 800_000)),
         (
             {"load": Load(steps=(LoadStep(users=10, lasts=11 * SECOND), LoadStep(users=20))), "sent": over(50, 0, 80)},
             Bounds(800_000, 800_000),
