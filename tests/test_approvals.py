@@ -267,3 +267,15 @@ def test_a_policy_that_cannot_be_read_refuses(project: Path) -> None:
 
     with pytest.raises(SpecError, match="does not exist"):
         allowed()
+
+
+def test_an_approval_covers_the_programs_that_probes_start(project: Path) -> None:
+    """A script that a probe runs is part of the plan."""
+    Path("check.sh").write_text("true\n")
+    Path("probes/reads.yaml").write_text("probe: reads\nkind: command\ncommand: [sh, check.sh]\n")
+    before = permission.proposal(spec.load(Path("drills/d.yaml")).drill)
+    Path("check.sh").write_text("false\n")
+    after = permission.proposal(spec.load(Path("drills/d.yaml")).drill)
+
+    assert before.digest != after.digest
+    assert [call.what for call in after.calls if not call.breaks] == ["process:sh"]

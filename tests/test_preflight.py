@@ -23,7 +23,9 @@ def checks(world: World, *more: str) -> tuple[int, dict[str, Any]]:
 
 
 def said(found: dict[str, Any]) -> list[tuple[str, bool | None, str]]:
-    return [(each["about"], each["ok"], each["said"]) for each in found["checks"]]
+    """All but what is found of the machine that tests run on."""
+    machine = ("reports", "clock")
+    return [(each["about"], each["ok"], each["said"]) for each in found["checks"] if each["about"] not in machine]
 
 
 def test_a_drill_that_would_work_is_well(world: World) -> None:

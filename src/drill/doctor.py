@@ -93,7 +93,8 @@ def _lab(_: Path, environment: Mapping[str, str]) -> _Found:
     yield True, f"PostgreSQL runs here as {account.name}{disguised}; the lab's other parts are installed", ""
 
 
-def _disk(reports: Path, environment: Mapping[str, str]) -> _Found:
+def disk(reports: Path, environment: Mapping[str, str]) -> _Found:
+    """Whether runs can be kept there."""
     there = next(folder for folder in (reports, *reports.resolve().parents) if folder.is_dir())
     free = shutil.disk_usage(there).free
     if free < _ROOM:
@@ -116,7 +117,8 @@ def _disk(reports: Path, environment: Mapping[str, str]) -> _Found:
         yield True, f"{there} keeps a line in {took * 1000:.1f} ms (written and synced)", ""
 
 
-def _clock(_: Path, environment: Mapping[str, str]) -> _Found:
+def clock(_: Path, environment: Mapping[str, str]) -> _Found:
+    """Whether this machine's clocks can be measured with, and compared with others'."""
     before = time.monotonic_ns()
     time.sleep(0.05)
     if not 0.04 < (time.monotonic_ns() - before) / 1e9 < 5:
@@ -209,8 +211,8 @@ def _credentials(_: Path, environment: Mapping[str, str]) -> _Found:
 _LOOKS: dict[str, Callable[[Path, Mapping[str, str]], _Found]] = {
     "program": _python,
     "lab": _lab,
-    "reports": _disk,
-    "clock": _clock,
+    "reports": disk,
+    "clock": clock,
     "limits": _limits,
     "drills": _runs,
     "credentials": _credentials,

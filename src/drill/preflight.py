@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from drill import locks, plugins, restoring, state
+from drill import doctor, locks, plugins, restoring, state
 from drill.doctor import Finding
 from drill.errors import DrillError, EnvironmentFault
 from drill.model import SECOND, Drill, Outcome, Plan, Probe
@@ -33,11 +33,19 @@ def without_undo(made: Plan) -> list[str]:
 def check(drill: Drill, made: Plan, environment: Mapping[str, str]) -> list[Finding]:
     """Every check, in the order in which a run would meet them."""
     return [
+        *_machine(drill, environment),
         *_alone(drill, environment),
         *_faults(made),
         *asyncio.run(_probes(made, environment)),
         *_place(made),
     ]
+
+
+def _machine(drill: Drill, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """What of this machine is not well; `drill doctor` has the rest."""
+    reports = Path(drill.root) / "reports"
+    for about, look in (("reports", doctor.disk), ("clock", doctor.clock)):
+        yield from (Finding(about, *found) for found in look(reports, environment) if found[0] is not True)
 
 
 def _alone(drill: Drill, environment: Mapping[str, str]) -> Iterator[Finding]:

@@ -91,6 +91,7 @@ class Files:
         if fields is BAD:
             return None
         options = {key.name: fields[key.name] for key in kind.keys.keys if fields[key.name] is not None}
+        self._programs(options)
         for problem in kind.check(options):
             at = problem.at or node.at
             self.problems.found.append(Problem(problem.message, at, problem.hint, problem.severity))
@@ -113,6 +114,15 @@ class Files:
             )
         self.probes[path.stem] = self._timed(path, node, fields, options, judged)
         return path.stem
+
+    def _programs(self, options: dict[str, Any]) -> None:
+        """Programs and scripts of the project that a probe starts: a plan's digest covers them."""
+        for part in (options, *(value for value in options.values() if isinstance(value, dict))):
+            words = part.get("command")
+            for word in words if isinstance(words, list) else ():
+                path = self.root / str(word)
+                if project.is_file(path) and not project.outside(path, self.root):
+                    self.file(path)
 
     def _timed(self, path: Path, node: Node, fields: dict[str, Any], options: dict[str, Any], judged: bool) -> Probe:
         every, deadline = fields["every"], fields["deadline"]
