@@ -80,7 +80,7 @@ def measure(quick: bool, say: Say) -> list[Row]:
             growth / 16,
             "flat: 16 MiB",
             None if quick else growth <= 16,
-            "extrapolated from half a minute; without the conductor's watch, which keeps every sample",
+            "extrapolated from half a minute; without the conductor's watch, whose memory is bounded",
         ),
     ]
 
