@@ -19,12 +19,12 @@ import msgspec
 from drill import __version__, artifacts, load, locks, orders, permission, plan, plugins, restoring, state
 from drill.clock import SystemClock
 from drill.conductor import Conductor
-from drill.engines import limits
+from drill.engines import limits, undoing
 from drill.errors import EnvironmentFault, FaultLeftInPlace, Refused
 from drill.guardian import Observer, guarded
 from drill.journal import Journal, is_live, replay, salvage
 from drill.locks import Lock
-from drill.model import SECOND, AnyEvent, Began, Drill, Fence, History, Plan
+from drill.model import AnyEvent, Began, Drill, Fence, History, Plan
 from drill.record import Record
 from drill.reports import Format
 from drill.scrub import Scrubber, concealed
@@ -121,7 +121,7 @@ async def run(
                         fence=fence,
                     )
 
-                undoing_s = sum(each.undo for each in taking.values()) / SECOND
+                undoing_s = undoing(drill.faults, taking)
                 left = await _carry_out(conductor, folder, lock, stopping, home, view, trigger, undoing_s)
             view.say("writing the reports")
             try:

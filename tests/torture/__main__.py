@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.torture import cases
+from tests.torture import cases, lab
 from tests.torture.cases import PROMISED_S, Case, Found
 from tests.torture.worlds import listening, world
 
@@ -32,6 +32,7 @@ WEIGHTS = {
     "next_run": 0.04,
     "frozen": 0.04,
     "disk": 0.04,
+    "damaged": 0.06,
 }
 
 
@@ -56,6 +57,12 @@ def main() -> int:
                     print(f"\nAMISS {each.kind} at {each.at}:\n  " + "\n  ".join(each.amiss), flush=True)
                 if n % 20 == 0:
                     print(f"{n} of {len(listed)}, {sum(bool(each.amiss) for each in found)} amiss", flush=True)
+    if chosen.only in "lab":
+        print("on the lab", flush=True)
+        for each in lab.torture(seed):
+            found.append(each)
+            said = "AMISS " + "\n  ".join(each.amiss) if each.amiss else "well"
+            print(f"{each.kind} at {each.at}: {said}", flush=True)
     table(found)
     return 1 if any(each.amiss for each in found) else 0
 

@@ -145,6 +145,30 @@ def disk(world: World, rng: random.Random, lasts: float) -> Found:
     return _afterwards(world, found)
 
 
+def damaged(world: World, rng: random.Random, lasts: float) -> Found:
+    """Both killed with a fault in place, and one bit of the journal wrong: undone, or exit code 5 that says so."""
+    run = world.runs_its_drill()
+    until(lambda: bool(world.broken()) or run.poll() is not None, 60)
+    time.sleep(rng.random() * 0.5)
+    world.kill([*world.processes("drill.guardian"), run.pid])
+    until(lambda: not world.processes(), 10)
+    path = world.run_folders()[-1] / NAME
+    raw = path.read_bytes()
+    at = rng.randrange(len(raw))
+    path.write_bytes(raw[:at] + bytes([raw[at] ^ (1 << rng.randrange(8))]) + raw[at + 1 :])
+    found = Found("journal damaged, drill restore", f"byte {at}", was_broken=bool(world.broken()))
+    began = time.monotonic()
+    code = world.drills("restore").wait()
+    found.took_s = time.monotonic() - began
+    if code not in (0, 5) or (code == 5 and "damaged" not in world.output()):
+        found.amiss.append(f"drill restore ended with {code}: {world.output()[-600:]}")
+    # The one thing that a journal holds once only is how to undo; with that gone, a person is told.
+    hit = raw[raw.rfind(b"\n", 0, at) + 1 : raw.find(b"\n", raw.find(b"\n", at) + 1)]
+    if world.broken() and not (code == 5 and b'"event":"prepared"' in hit):
+        found.amiss += [*world.broken(), f"after drill restore ended with {code}, without {hit[:200]!r}"]
+    return found
+
+
 def record(number: int, how: str) -> Case:
     """The conductor dies at exactly one line of its journal; its guardian restores."""
 
@@ -175,7 +199,8 @@ def _dies(world: World, found: Found, *arguments: str) -> None:
 
 
 AT_RANDOM: dict[str, Case] = {
-    each.__name__: each for each in (conductor, guardian, guardian_frozen, both, power, next_run, frozen, child, disk)
+    each.__name__: each
+    for each in (conductor, guardian, guardian_frozen, both, power, next_run, frozen, child, disk, damaged)
 }
 
 

@@ -10,13 +10,13 @@ never happened, and in another process than the one that broke things.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from drill.errors import Problem
-from drill.model import Fault, Fence, Injection, Undo
+from drill.model import SECOND, Fault, Fence, Injection, Undo
 
 
 class Gate(Protocol):
@@ -95,3 +95,15 @@ def limits(faults: Iterable[Fault]) -> dict[str, Limits]:
         if hasattr(engine, "limits"):
             found[fault.name] = engine.limits(fault)
     return found
+
+
+def undoing(faults: Sequence[Fault], known: Mapping[str, Limits]) -> float:
+    """
+    Seconds after which undoing any of these faults must be over, however slow the machine.
+
+    Long where an engine does not tell: a guardian that interrupts an undo helps nobody.
+    """
+    if len(known) < len(faults):
+        return 3600.0
+    # On top of the activities: starting processes, loading controls, one more try.
+    return 120.0 + 2 * sum(each.undo for each in known.values()) / SECOND
