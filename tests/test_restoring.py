@@ -285,3 +285,16 @@ async def test_a_journal_that_others_can_write_is_not_acted_upon(tmp_path: Path)
         await restore_run(tmp_path / "run", print)
     path.chmod(0o600)
     assert unfinished(tmp_path) == [tmp_path / "run"]
+
+
+def test_a_dead_run_is_found_wherever_its_reports_are(world: World) -> None:
+    """Nobody needs to remember where a killed drill was to report to."""
+    run = world.start("run", world.drill(within="60s"), "--reports", world.folder / "far" / "away")
+    world.until(world.frozen, "the service is frozen")
+    world.kill(run)
+
+    code, out, err = world.run("restore")
+
+    assert (code, world.frozen()) == (0, False), out + err
+    assert world.run("abort")[:2] == (0, "no drill is going on\n")
+    assert not list((world.folder / "state" / "drill" / "live").iterdir())

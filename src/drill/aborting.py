@@ -45,7 +45,11 @@ def going_on(home: Path, reports: Path) -> list[Path]:
     """Folders of the runs in *reports*, and of all others of this user, that go on or are just being restored."""
     here = sorted(reports.iterdir()) if reports.is_dir() else []
     found = {folder.resolve(): folder for folder in (*here, *state.entered(home)) if (folder / NAME).is_file()}
-    return [folder for folder in found.values() if is_live(folder) or _in_hand(folder)]
+    live = [folder for folder in found.values() if is_live(folder) or _in_hand(folder)]
+    for folder in state.entered(home):
+        if folder not in live and not restoring.left_something(folder):
+            state.leave(home, folder)  # it died before it could say that it was over, and was restored since
+    return live
 
 
 def abort(folder: Path, why: str, say: Callable[[str], None], within_s: float) -> Aborted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @say.json_option
 def command(run: str | None, reports: Path, as_json: bool) -> None:
     """
-    Undo every fault that RUN left, or that any run in --reports left, and end those runs.
+    Undo every fault that RUN left, or any run of this user, and end those runs.
 
     Safe to repeat, from any process, after any crash. A run that is still going
     on is left alone. Exit code 5 when an undo cannot be verified.
@@ -37,11 +38,16 @@ def command(run: str | None, reports: Path, as_json: bool) -> None:
     """
     from contextlib import suppress
 
-    from drill import restoring
+    from drill import restoring, state
     from drill import run as running
     from drill.cli.report import folder_of
 
     folders = [folder_of(run, reports)] if run else restoring.unfinished(reports)
+    if not run:
+        # Those that never said they were over, wherever their reports are.
+        known = {folder.resolve() for folder in folders}
+        elsewhere = [folder for folder in state.entered(state.folder(os.environ)) if folder not in known]
+        folders += [folder for folder in elsewhere if restoring.left_something(folder)]
     undone: list[Path] = []
     done: list[Finished] = []
     left: list[tuple[Path, DrillError]] = []
