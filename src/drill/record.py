@@ -18,6 +18,7 @@ from drill.figures import Factor as Factor
 from drill.figures import Field as Field
 from drill.figures import Instant as Instant
 from drill.figures import RatioBounds as RatioBounds
+from drill.grouped import ServiceRecord, ShardRecord
 
 SCHEMA = "drill-report-v1"
 
@@ -106,43 +107,6 @@ class SplitBrainRecord(Field, frozen=True):
     upper_s: float | None
     reason: str | None
     stores: list[StoreRecord]
-
-
-class ShardRecord(Field, frozen=True):
-    """
-    One shard: times of its worst judged probe, data of all its judged ledgers.
-
-    Attributes:
-        hit: A judged probe of it saw an outage; null when none is judged.
-    """
-
-    name: str
-    probes: list[str]
-    hit: bool | None
-    rto: BoundsS
-    outage: BoundsS
-    error_time_estimate_s: float | None
-    rpo: BoundsS
-    lost_writes: CountBounds
-
-
-class SightedRecord(Field, frozen=True):
-    """As seen from one vantage (*name*, with its *probes*), or from *needs* of several (any, quorum, all)."""
-
-    name: str
-    needs: int
-    probes: list[str]
-    judged: bool
-    rto: BoundsS
-    outage: BoundsS
-
-
-class ServiceRecord(Field, frozen=True):
-    """One service seen from several vantages; *judged* of one in *together* says how many had to agree."""
-
-    service: str | None
-    vantages: list[SightedRecord]
-    together: list[SightedRecord]
 
 
 class MeasuredRecord(Field, frozen=True):

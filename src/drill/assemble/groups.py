@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from drill.assemble.units import counted, maybe_seconds, span
+from drill.grouped import ServiceRecord, ShardRecord, SightedRecord
 from drill.model import Agreement, Measured, Plan, ServiceMeasure, ShardMeasure, Sighted
-from drill.record import ServiceRecord, ShardRecord, SightedRecord
 
 
 def shard_records(measured: Measured, recovery: str) -> list[ShardRecord]:

@@ -11,9 +11,9 @@ from drill.clock import SystemClock
 from drill.errors import EnvironmentFault, Problem
 from drill.model import SECOND, Delivery, Fate, Outcome, Probe
 from drill.probes import Answer
+from drill.probes.amqp import PART_S, PORTS, Link
 from drill.probes.deliveries import Consumer, Deliveries
 from drill.probes.failure import failed, said
-from drill.probes.lookup import lookup
 from drill.spec.shape import Choice, Key, ListOf, OneOf, Table, boolean, integer, text
 
 # The queue of a probe goes by itself when nobody has used it for a day. The odd number is also its signature:
@@ -26,13 +26,10 @@ _OPEN_S = 10.0
 _SURVIVORS_S = 20.0
 _EMPTY_AGAIN_S = 0.1
 _BACK_S = 5.0
-# Hanging up politely goes on behind the measurement for at most this long.
-_PART_S = 0.5
 # A pool that once grew must not keep a broker's connections from others.
 _IDLE = 5
 # What AMQP 0-9-1 and its Python libraries agree on.
 _QUEUE = r"[A-Za-z0-9._:@#,/-]+"
-_PORTS = {"amqp": 5672, "amqps": 5671}
 
 
 class RabbitmqProbe:
@@ -114,7 +111,7 @@ class RabbitmqProbe:
         self._held = Deliveries()
         self._consumer: Consumer | None = None
         self._consuming: asyncio.Task[None] | None = None
-        self._idle: list[_Link] = []
+        self._idle: list[Link] = []
         self._parting: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -139,7 +136,7 @@ class RabbitmqProbe:
         )
         try:
             self._servers = [yarl.URL(url) for url in self._urls]
-            if not all(server.scheme in _PORTS and server.host for server in self._servers):
+            if not all(server.scheme in PORTS and server.host for server in self._servers):
                 raise ValueError
         except ValueError as error:
             raise EnvironmentFault("a rabbitmq probe needs URLs such as amqp://host:5672/") from error
@@ -149,7 +146,7 @@ class RabbitmqProbe:
             self._consumer = Consumer(self._any, str(self._queue), self._errors, self._clock)
             self._consuming = asyncio.create_task(self._consumer.run(), name=f"consumer of {self._queue}")
 
-    async def _any(self) -> _Link:
+    async def _any(self) -> Link:
         """A link for the consumer, which has no deadline of the drill's to keep."""
         return await self._connect(_OPEN_S / len(self._servers))
 
@@ -196,17 +193,17 @@ class RabbitmqProbe:
                 else:
                     self._part(link)
 
-    async def _take(self) -> _Link:
+    async def _take(self) -> Link:
         while self._pooled and self._idle:
             link = self._idle.pop()
             if not link.closed:
                 return link
         return await self._connect(self._share)
 
-    async def _connect(self, share: float) -> _Link:
+    async def _connect(self, share: float) -> Link:
         last: Exception | None = None
         for server in self._servers:
-            link = _Link(server, self._aiormq)
+            link = Link(server, self._aiormq)
             try:
                 # The last one may use up what is left of the deadline.
                 async with asyncio.timeout(None if server is self._servers[-1] else share):
@@ -221,14 +218,14 @@ class RabbitmqProbe:
         assert last is not None
         raise last
 
-    def _part(self, link: _Link | None) -> None:
+    def _part(self, link: Link | None) -> None:
         """Hang up behind the measurement's back."""
         if link is not None:
             task = asyncio.ensure_future(link.part(self._errors))
             self._parting.add(task)
             task.add_done_callback(self._parting.discard)
 
-    async def _count(self, link: _Link) -> Answer:
+    async def _count(self, link: Link) -> Answer:
         if self._queue is None:
             return Answer(Outcome.OK, served_by=link.address)
         declared = await link.wait(link.channel.queue_declare(self._queue, passive=True))
@@ -238,7 +235,7 @@ class RabbitmqProbe:
         outcome, lacking = (Outcome.OK, "") if good else (Outcome.FAILED, f"{waiting} messages wait")
         return Answer(outcome, lacking, link.address, value=float(waiting))
 
-    async def _publish(self, link: _Link, id: int) -> Answer:
+    async def _publish(self, link: Link, id: int) -> Answer:
         properties = self._aiormq.spec.Basic.Properties(
             delivery_mode=2, message_id=str(id), content_type="text/plain", app_id="drill"
         )
@@ -299,7 +296,7 @@ class RabbitmqProbe:
     def deliveries(self, first: int, last: int) -> tuple[Delivery, ...] | None:
         return None if self._consumer is None else self._consumer.seen.noteworthy(first, last)
 
-    async def _drained(self, link: _Link) -> None:
+    async def _drained(self, link: Link) -> None:
         """Wait until the consumer has taken everything: the queue is empty twice."""
         empty = 0
         while empty < 2:
@@ -307,7 +304,7 @@ class RabbitmqProbe:
             waiting = (await link.wait(link.channel.queue_declare(self._queue, passive=True))).message_count
             empty = 0 if waiting else empty + 1
 
-    async def _read(self, link: _Link) -> None:
+    async def _read(self, link: Link) -> None:
         """What the queue holds: consumed without acknowledging until it is empty twice, then given back."""
         seen, held = Deliveries(), 0
         channels: list[Any] = []
@@ -337,7 +334,7 @@ class RabbitmqProbe:
         await self._given_back(link, held)
         self._held = seen
 
-    async def _given_back(self, link: _Link, held: int) -> None:
+    async def _given_back(self, link: Link, held: int) -> None:
         """Wait until the queue has what it had handed out; the next reading would miss it otherwise."""
         async with asyncio.timeout(_BACK_S):
             while True:
@@ -349,75 +346,8 @@ class RabbitmqProbe:
     async def close(self) -> None:
         if self._consuming is not None:
             self._consuming.cancel()
-            await asyncio.wait([self._consuming], timeout=_PART_S)
+            await asyncio.wait([self._consuming], timeout=PART_S)
         while self._idle:
             self._part(self._idle.pop())
         if self._parting:
-            await asyncio.wait(self._parting, timeout=_PART_S)
-
-
-class _Link:
-    """One connection with one channel that confirms."""
-
-    def __init__(self, server: Any, aiormq: Any) -> None:
-        self._server = server
-        self._writer: asyncio.StreamWriter | None = None
-        # The heartbeat would only make a dead broker known later than the deadline does.
-        self.connection = aiormq.Connection(server.update_query(heartbeat="0"), transport_factory=self)
-        self.channel: Any = None
-        self.address = f"{server.host}:{server.port or _PORTS[server.scheme]}"
-
-    async def create(self, url: Any, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """What aiormq asks of a transport; here so that names are looked up as for every probe."""
-        tls = await options["ssl_context_provider"].get_context() if url.scheme == "amqps" else None
-        last: OSError | None = None
-        for family, _, _, _, address in await lookup(url.host, url.port or _PORTS[url.scheme]):
-            try:
-                reader, self._writer = await asyncio.open_connection(
-                    address[0], address[1], family=family, ssl=tls, server_hostname=url.host if tls else None
-                )
-            except OSError as error:
-                last = error
-            else:
-                return reader, self._writer
-        raise last or OSError("no address")
-
-    async def open(self) -> None:
-        await self.wait(self.connection.connect())
-        self.channel = await self.wait(self.connection.channel(publisher_confirms=True))
-
-    async def wait(self, doing: Any) -> Any:
-        """*doing*; when the connection ends meanwhile, aiormq cancels it, which must not look like a deadline."""
-        try:
-            return await doing
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            raise ConnectionResetError("the connection ended") from None
-
-    @property
-    def closed(self) -> bool:
-        return not self.connection.is_opened or self.channel.is_closed
-
-    @property
-    def version(self) -> int:
-        """The broker's major version; 0 when it does not tell."""
-        told = self.connection.server_properties.get("version", b"")
-        major = (told.decode() if isinstance(told, bytes) else str(told)).partition(".")[0]
-        return int(major) if major.isdigit() else 0
-
-    def drop(self) -> None:
-        """End it now; what runs for it ends by itself."""
-        if self._writer is not None:
-            self._writer.transport.abort()
-
-    async def part(self, errors: tuple[type[Exception], ...]) -> None:
-        try:
-            async with asyncio.timeout(_PART_S):
-                await self.wait(self.connection.close())
-        except errors:
-            # TimeoutError is among them: whether the broker heard the goodbye does not matter.
-            pass
-        finally:
-            self.drop()
+            await asyncio.wait(self._parting, timeout=PART_S)

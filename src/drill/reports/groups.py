@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from drill.grouped import ServiceRecord, SightedRecord
 from drill.model import Measure
-from drill.record import Record, ServiceRecord, SightedRecord
+from drill.record import Record
 from drill.reports import text
 
 
