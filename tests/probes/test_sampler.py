@@ -171,6 +171,16 @@ def test_a_standstill_of_the_prober_does_not_hide_an_outage():
     assert max(sample.ended - sample.sent for sample in waiting) <= 1600 * MILLISECOND
 
 
+def test_a_hiccup_gives_time_back_only_to_those_it_took_it_from():
+    """Requests sent after it fail at their deadline, and not a moment later."""
+    _, samples = watch(hang, lasting=4 * SECOND, meanwhile=lambda _: block(20 * MILLISECOND), at=995 * MILLISECOND)
+
+    given = [sample for sample in samples if sample.ended - sample.sent > 501 * MILLISECOND]
+    assert {sample.outcome for sample in samples} == {Outcome.FAILED}
+    assert slots(given, 100 * MILLISECOND) == [5, 6, 7, 8, 9]
+    assert max(sample.ended - sample.sent for sample in given) <= 522 * MILLISECOND
+
+
 def test_a_machine_that_is_always_a_little_late_still_sees_an_outage():
     """Thirty milliseconds of standstill every fifty are no excuse for a service that does not answer."""
 

@@ -69,12 +69,13 @@ class Counts:
 class _Request:
     """One request in flight: its task, and the deadline that may overtake it."""
 
-    __slots__ = ("deadline", "id", "overtime", "planned", "recorded", "sent", "task")
+    __slots__ = ("deadline", "due", "id", "overtime", "planned", "recorded", "sent", "task")
 
     def __init__(self, planned: int, id: int | None) -> None:
         self.planned = planned
         self.id = id
         self.sent: int | None = None
+        self.due = 0
         self.overtime = 0
         self.recorded = False
         self.task: asyncio.Task[None] | None = None
@@ -227,7 +228,8 @@ class Sampler:
                 self._break(error)
                 return
         request.sent = self._clock.now()
-        request.deadline = self._at(request.sent + self.probe.deadline, self._overtake, request)
+        request.due = request.sent + self.probe.deadline
+        request.deadline = self._at(request.due, self._overtake, request)
         try:
             answer = await self._prober.sample(request.id)
         except asyncio.CancelledError:
@@ -268,14 +270,14 @@ class Sampler:
         if request.recorded or request.sent is None:
             return
         now = self._clock.now()
-        due = request.sent + self.probe.deadline
-        self._stalls.woke(due, now)
-        stood_still = self._stalls.within(request.sent, due)
-        if not request.overtime and (stood_still > _HICCUP or now - due > _HICCUP):
+        self._stalls.woke(request.due, now)
+        stood_still = self._stalls.within(request.sent, request.due)
+        if not request.overtime and (stood_still > _HICCUP or now - request.due > _HICCUP):
             # The answer may have been there in time with nobody to read it. It gets back what we took from it, and
             # a moment to be read: if it comes now, nobody knows; if not, it would not have come in time either.
             request.overtime = max(stood_still, _HICCUP)
-            request.deadline = self._at(now + request.overtime, self._overtake, request)
+            request.due = now + request.overtime
+            request.deadline = self._at(request.due, self._overtake, request)
             return
         self._time_out(request, stood_still=False)
         if request.task:
