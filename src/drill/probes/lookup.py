@@ -7,12 +7,35 @@ import errno
 import os
 import socket
 import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
-# The loop's own pool has a handful of threads: a few hanging lookups would stop every probe. Each lookup gets a
-# thread that dies with the program instead, up to this many at once.
+# The loop's own pool has a handful of threads: a few hanging lookups would stop every probe. Here each lookup has a
+# thread to itself that dies with the program, up to this many at once; a thread that has nothing to do takes the next.
 _MOST = 256
 _room = threading.BoundedSemaphore(_MOST)
+_resting: list[_Thread] = []
+# Threads are not there any more in a child that was forked.
+os.register_at_fork(after_in_child=_resting.clear)
+
+
+class _Thread(threading.Thread):
+    """Does one lookup after the other; appending to a list and popping from it need no lock."""
+
+    def __init__(self) -> None:
+        super().__init__(name="lookup", daemon=True)
+        self.next: SimpleQueue[Callable[[], Callable[[], None]]] = SimpleQueue()
+
+    def run(self) -> None:
+        while True:
+            tell = self.next.get()()
+            # Whoever is told may want the next lookup at once.
+            _resting.append(self)
+            _room.release()
+            tell()
 
 
 async def lookup(host: str, port: int, family: int = socket.AF_UNSPEC) -> list[tuple[Any, ...]]:
@@ -32,7 +55,12 @@ async def lookup(host: str, port: int, family: int = socket.AF_UNSPEC) -> list[t
         else:
             found.set_result(result)
 
-    def work() -> None:
+    def tell(result: list[tuple[Any, ...]] | OSError) -> None:
+        # When the loop has ended meanwhile, nobody waits any more.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, result)
+
+    def work() -> Callable[[], None]:
         result: list[tuple[Any, ...]] | OSError
         try:
             result = list(socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM))
@@ -40,19 +68,28 @@ async def lookup(host: str, port: int, family: int = socket.AF_UNSPEC) -> list[t
             result = error
         except UnicodeError:
             result = socket.gaierror(socket.EAI_NONAME, "not a host name")
-        finally:
-            _room.release()
-        try:
-            loop.call_soon_threadsafe(settle, result)
-        except RuntimeError:
-            # The loop has ended meanwhile; nobody waits any more.
-            return
+        return partial(tell, result)
 
     if not _room.acquire(blocking=False):
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    _idle().next.put(work)
+    return await found
+
+
+def _idle() -> _Thread:
+    """
+    A thread that has nothing to do.
+
+    Raises OSError: There is none, and the system gives no new one.
+    """
     try:
-        threading.Thread(target=work, name=f"lookup {host}", daemon=True).start()
+        return _resting.pop()
+    except IndexError:
+        pass
+    try:
+        thread = _Thread()
+        thread.start()
     except RuntimeError as error:
         _room.release()
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from error
-    return await found
+    return thread
