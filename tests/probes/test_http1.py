@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from drill.probes.failure import Broken
-from drill.probes.http1 import Client, NotConnected, Reply, tls_for
+from drill.probes.http1 import Client, NotConnected, tls_for
+from drill.probes.reply import Reply
 from drill.probes.request import Request, Template
 from tests.probes.servers import Request as Asked
 from tests.probes.servers import always, closed_port, http, reset, respond, self_signed, serving

@@ -15,7 +15,8 @@ from drill.probes.failure import Broken, failed, said
 from drill.spec.shape import Choice, Key, ListOf, MapOf, OneOf, Table, anything, boolean, integer, text
 
 if TYPE_CHECKING:
-    from drill.probes.http1 import Client, Reply
+    from drill.probes.http1 import Client
+    from drill.probes.reply import Reply
 
 # Reading survivors is not measured; it may take as long as a big table needs.
 _SURVIVORS_S = 30.0

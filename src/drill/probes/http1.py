@@ -18,50 +18,25 @@ import errno
 import os
 import socket
 import ssl
-import zlib
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import httptools
 
 from drill.probes.failure import Broken
 from drill.probes.lookup import lookup
+from drill.probes.reply import Reply, first_header, inflated
 from drill.probes.request import Origin, Request
 
 # A kept connection that rested longer is not used again: servers and balancers give up on it about then.
 _RESTED_S = 15.0
 _CHUNK = 64 * 1024
 _MOST_HEAD = 64 * 1024
-# What a compressed answer may grow to: a few kilobytes can hold gigabytes of zeros.
-_MOST_INFLATED = 256 * 1024 * 1024
-# zlib's window bits that accept the header of either format; deflate also comes without any, see _inflated.
-_FORMATS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 
 class NotConnected(Exception):
     """There was no connection, so nothing of the request has left; the cause says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """
-    An answer.
-
-    Attributes:
-        headers: Names and values as they came, in their order.
-
-        body: Decompressed.
-    """
-
-    status: int
-    headers: Sequence[tuple[bytes, bytes]]
-    body: bytes
-
-    def header(self, name: str) -> str | None:
-        """The first value of a header, whatever the case of its name; None when there is none."""
-        return _header(self.headers, name.lower().encode())
 
 
 def tls_for(*urls: str, verify: bool) -> ssl.SSLContext | None:
@@ -297,7 +272,7 @@ class _Connection:
         self.usable = False
         if not self._head_done:
             self._fail(Broken("connection closed before the answer"))
-        elif any(_header(self._headers, name) is not None for name in (b"content-length", b"transfer-encoding")):
+        elif any(first_header(self._headers, name) is not None for name in (b"content-length", b"transfer-encoding")):
             self._fail(Broken("the answer was cut short"))
         else:
             # Its end is the end of the connection.
@@ -347,37 +322,14 @@ class _Connection:
         if self._unsent:
             self.usable = False  # answered before all of it was sent
         body = b"".join(self._body)
-        coding = _header(self._headers, b"content-encoding") if body else None
+        coding = first_header(self._headers, b"content-encoding") if body else None
         try:
-            body = _inflated(body, coding.strip().lower()) if coding else body
-        except zlib.error:
+            body = inflated(body, coding.strip().lower()) if coding else body
+        except ValueError:
             self._fail(Broken("the answer cannot be decompressed"))
             return
         if self._reply is not None and not self._reply.done():
             self._reply.set_result(Reply(self._parser.get_status_code(), self._headers, body))
-
-
-def _header(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> str | None:
-    """The first value of the header of this lower-case name."""
-    return next((value.decode("utf-8", "replace") for name, value in headers if name.lower() == wanted), None)
-
-
-def _inflated(body: bytes, coding: str) -> bytes:
-    """
-    *body* without its compression; with one that we do not know, as it came.
-
-    Raises zlib.error when it is broken, cut short or grows too much.
-    """
-    if coding not in _FORMATS:
-        return body
-    bits = _FORMATS[coding]
-    if coding == "deflate" and body[0] & 0x0F != 8:
-        bits = -zlib.MAX_WBITS  # some servers leave out the header that deflate should have
-    inflating = zlib.decompressobj(bits)
-    plain = inflating.decompress(body, _MOST_INFLATED)
-    if not inflating.eof:
-        raise zlib.error
-    return plain
 
 
 def _has_peer(opened: socket.socket) -> bool:
