@@ -248,9 +248,9 @@ def _afterwards(world: World, found: Found) -> Found:
             if now - killed > world.settles_s:
                 found.amiss.append(f"still running: {_commands(world.processes())}")
                 break
-        time.sleep(0.005)
-    until(lambda: not world.broken(), world.heals_s, 0.5)
-    found.amiss += world.broken()
+        time.sleep(world.looks_s)
+    if not until(lambda: not world.broken(), world.heals_s, 0.5):
+        found.amiss += world.broken()
     for folder in world.run_folders():
         found.amiss += _evidence(folder)
     if found.amiss:

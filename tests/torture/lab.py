@@ -91,6 +91,7 @@ def _world(lab: Lab) -> Iterator[World]:
     environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state"), MARK: mark}
     made = World(folder, nothing, mark, environment, look=lambda: broken(lab), options=("--on", str(lab.folder)))
     made.settles_s = 300
+    made.looks_s = 0.5  # asking all of its servers is work
     made.heals_s = 180  # a new primary is chosen when the old one's lease runs out
     made.drill.write_text(DRILL)
     try:

@@ -60,6 +60,7 @@ class World:
     look: Callable[[], list[str]] | None = None
     options: tuple[str, ...] = ()
     settles_s: float = 90.0  # when a case is given up
+    looks_s: float = 0.005  # between two looks at what is broken
     heals_s: float = 0.0  # a system may come back from a fault by itself only some time after it was undone
 
     @property
