@@ -56,7 +56,7 @@ bench: $(VENV)/.dev ## how accurate and how fast, beside peers; QUICK=1 only tri
 	@$(BIN)/python -m bench.run $(if $(QUICK),--quick) $(ONLY)
 
 .PHONY: torture
-torture: $(VENV)/.dev ## kill drills in every way, and see that nothing stays broken (a quarter of an hour); SEED=… for the same again
+torture: $(VENV)/.dev ## kill drills in every way, and see that nothing stays broken (half an hour); SEED=… for the same again
 	@$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED))
 
 .PHONY: fuzz
