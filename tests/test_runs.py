@@ -92,3 +92,11 @@ def test_a_run_that_could_not_be_reported_counts() -> None:
     """What left no record of its own decides the result all the same."""
     assert summarise([run("met")], 3, "run 2 could not begin", "aborted").exit_code == 4
     assert summarise([run("met")], 3, "run 2 could not be reported", "unsafe").exit_code == 5
+
+
+def test_an_objective_of_a_run_that_was_cut_short_is_not_clean() -> None:
+    """It was met until somebody stopped the run, which proves nothing of the rest."""
+    stopped = msgspec.structs.replace(run("met"), result="aborted")
+    proved = summarise([run("met"), stopped], 2).proved[0]
+
+    assert (proved.trials, proved.met, proved.inconclusive, proved.median_s) == (2, 1, 1, None)

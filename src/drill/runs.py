@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from math import floor
 
 from drill import trend, wording
-from drill.model import SECOND
+from drill.model import SECOND, Result
 from drill.record import Field, ObjectiveRecord, Record
 
 SCHEMA = "drill-repeat-v1"
@@ -138,6 +138,15 @@ def _trial(record: Record) -> bool:
     return any(fault.injected_at is not None for fault in record.faults)
 
 
+def _void(record: Record) -> bool:
+    """Whether it came to no verdict: then none of its objectives counts as met."""
+    return Result(record.result) in wording.VOID
+
+
+def _named(record: Record, id: str) -> ObjectiveRecord | None:
+    return next((each for each in record.objectives if each.id == id), None)
+
+
 def _run(record: Record) -> Run:
     return Run(
         run_id=record.run_id,
@@ -161,7 +170,7 @@ def _proved(trials: Sequence[Record]) -> Iterator[Proved]:
     """Every objective in the order of the drill, then all of them together."""
     named = {each.id: None for record in trials for each in record.objectives}
     for id in named:
-        found = [next((each for each in record.objectives if each.id == id), None) for record in trials]
+        found = [None if _void(record) else _named(record, id) for record in trials]
         verdicts = [each.verdict if each else "inconclusive" for each in found]
         what = wording.MEASURES[wording.measure_of(id)]
         yield _share(id, f"stay within the target of {what}", verdicts, _median(found))
