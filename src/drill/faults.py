@@ -135,13 +135,15 @@ class Faults:
         """
         Undo what may be in place, the last one first: a later fault may stand in the way of undoing an earlier.
 
-        And the other way round: what cannot be undone is tried again once others are.
+        And the other way round: what cannot be undone is tried again once others are, if only in part.
         """
         left = [*reversed(self.in_place)]
+        again = len(left) > 1
         while left:
             before, left = left, [name for name in left if not await self.undo(name)]
-            if len(left) == len(before):
+            if len(left) == len(before) and not again:
                 return
+            again = False
 
 
 def _why(error: BaseException) -> str:

@@ -273,12 +273,13 @@ def _shut_out(folder: Path, history: History, lock: Lock | None, say: Callable[[
 async def _undo_all(
     history: History, undos: dict[str, Undo], log: Log, say: Callable[[str], None], fence: Fence | None
 ) -> list[FaultLeftInPlace]:
-    """Undo the last one first, and again what could not be undone once others are."""
+    """Undo the last one first, and again what could not be undone once others are, if only in part."""
     labs = {fault.name: fault.lab for event in history.of(Began) for fault in event.plan.faults}
     made = {event.fault for event in history.of(Injected)}
     asked: dict[str, int] = {event.fault: event.n + 1 for event in history.of(Intent)}
     left = dict.fromkeys(reversed(undos))
     errors: list[FaultLeftInPlace] = []
+    again = len(left) > 1
     while left:
         before, errors = len(left), []
         for name in [*left]:
@@ -290,8 +291,9 @@ async def _undo_all(
                 del left[name]
             else:
                 errors.append(error)
-        if len(left) == before:
+        if len(left) == before and not again:
             break
+        again = False
     return errors
 
 
