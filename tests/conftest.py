@@ -10,6 +10,7 @@ from tests.running import world
 __all__ = ["world"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before groups are read
 def pytest_collection_modifyitems(items):
     """Of two test processes one works through the lab: two labs at once would only make each other late."""
     for item in items:
