@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -100,6 +101,25 @@ def test_nobody_else_writes_while_the_run_lives(tmp_path: Path) -> None:
     finally:
         log.close()
     assert not journal.is_live(tmp_path)
+
+
+def test_whoever_only_looks_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    """However often others ask whether a run lives, its guardian gets the journal to go on with."""
+    written(tmp_path, "one")
+    enough = threading.Event()
+
+    def look() -> None:
+        while not enough.is_set():
+            journal.is_live(tmp_path)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(200):
+            Journal(tmp_path, resume=True).close()
+    finally:
+        enough.set()
+        looking.join()
 
 
 def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:

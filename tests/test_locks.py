@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,25 @@ def test_the_number_grows_with_every_holder(tmp_path: Path) -> None:
                 locks.take(path, "the system orders")
 
     assert numbers == [(1, None), (2, tmp_path / "one")]
+
+
+def test_a_look_at_a_lock_refuses_nobody(tmp_path: Path) -> None:
+    """Whoever asks whether a system is busy, however often, does not make it so."""
+    path, enough = tmp_path / "orders.lock", threading.Event()
+    path.touch()
+
+    def look() -> None:
+        while not enough.is_set():
+            locks.is_held(path)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(200):
+            locks.take(path, "it").let_go()
+    finally:
+        enough.set()
+        looking.join()
 
 
 @pytest.mark.parametrize("content", ["", "4711", "junk\n", "\x00\x00\n1\n"])

@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from drill import locks
 from drill.errors import EnvironmentFault
 from drill.model import AnyEvent, Began, History, Samples, Survivors
 
@@ -63,7 +64,7 @@ class Journal:
         except OSError as error:
             raise EnvironmentFault(f"the run's journal {self.path} cannot be written: {error.strerror}") from error
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks.alone(self._fd)
         except OSError:
             os.close(self._fd)
             raise EnvironmentFault(

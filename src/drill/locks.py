@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import re
 import time
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ from drill.errors import EnvironmentFault, Refused
 from drill.model import Fence
 
 OWN = "lock"  # in the folder of a run that has its lab to itself
+# A look takes some microseconds, more on a busy machine; for so long it may stand in the way (seconds).
+_LOOKS_S = 0.5
+_PAUSE_S = 0.005
 
 
 class Lock:
@@ -74,6 +78,29 @@ def file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "-", name)[:100]
 
 
+def alone(fd: int) -> None:
+    """
+    Take an open file for its one writer; whoever only looks whether it is taken is waited for, some 0.5 s at most.
+
+    Raises:
+        BlockingIOError: Somebody else has it.
+        OSError: It cannot be locked here.
+    """
+    end = time.monotonic() + _LOOKS_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # fails at once when it is a writer's
+            fcntl.flock(fd, fcntl.LOCK_UN)
+            if time.monotonic() >= end:
+                raise
+            # Two who wait must not meet each other for ever.
+            time.sleep(random.uniform(0, _PAUSE_S))  # noqa: S311  no secret
+        else:
+            return
+
+
 def take(path: Path, whose: str, run: Path | None = None) -> Lock:
     """
     Take the lock *path* of *whose* (in words) under a number of its own, for *run*.
@@ -92,7 +119,7 @@ def take(path: Path, whose: str, run: Path | None = None) -> Lock:
         ) from error
     try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone(fd)
         except BlockingIOError:
             holder = os.pread(fd, 100, 0).decode(errors="replace").split("\n")[1:2]
             raise Refused(
