@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -82,3 +84,25 @@ def test_a_frozen_guardian_ends_the_drill_and_is_not_left_behind(world: World) -
     assert (run.returncode, world.frozen()) == (4, False), err
     assert "the guardian of this run is frozen" in err
     assert not os.path.exists(f"/proc/{guardian}")
+
+
+def test_what_lies_in_the_working_folder_is_not_run(world: World) -> None:
+    """A json.py or drill/ where somebody calls drill is theirs: the guardian runs neither, and undoes the fault."""
+    for name in ("json.py", "drill/__init__.py"):
+        path = world.folder / "here" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"open({str(world.folder / 'ran')!r}, 'w').close()\nraise SystemExit(9)\n")
+    run = subprocess.Popen(
+        [sys.executable, "-P", "-m", "drill", "run", world.drill(within="60s"), "--reports", world.folder / "reports"],
+        cwd=world.folder / "here",  # as the installed command, which does not look there for modules either
+        env=world.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    world.runs.append(run)
+    world.until(world.frozen, "the service is frozen")
+    run.kill()
+    world.until(lambda: not world.frozen(), "the guardian has restored")
+
+    assert not (world.folder / "ran").exists()

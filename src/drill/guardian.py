@@ -57,8 +57,9 @@ class Guardian:
         try:
             log = (folder / "guardian.log").open("ab")
             with log:
+                # -P: what lies in the working folder is not for it to run, whatever its name.
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "drill.guardian", *map(str, orders)],
+                    [sys.executable, "-P", "-m", "drill.guardian", *map(str, orders)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

@@ -42,7 +42,7 @@ def address(layout: Layout) -> str:
 
 def write(layout: Layout, folder: Path) -> list[str | Path]:
     """How to start the archive; the account PostgreSQL runs as must own *folder*."""
-    return [sys.executable, "-m", "drill.lab.archive", address(layout)]
+    return [sys.executable, "-P", "-m", "drill.lab.archive", address(layout)]
 
 
 def backups(folder: Path) -> list[Path]:

@@ -230,7 +230,7 @@ def adopt_orphans() -> None:
 
 def python(module: str, *arguments: str | Path) -> list[str | Path]:
     """How to run a module of drill with this interpreter, quickly and whatever the environment says."""
-    return [sys.executable, "-m", module, *arguments]
+    return [sys.executable, "-P", "-m", module, *arguments]
 
 
 # --- finding and ending ---------------------------------------------------------------------------------------

@@ -227,6 +227,7 @@ class _Child:
     async def spawn(cls, tool: str, number: int, environment: Mapping[str, str]) -> _Child:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # nothing of the working folder under the name of a module of ours
             "-m",
             "drill.load",
             tool,
