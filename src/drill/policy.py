@@ -29,7 +29,8 @@ class Call:
     Attributes:
         what: `python:module.function`, `process:program`, `http:url`, `engine:name`; `${…}` filled in where known.
 
-        breaks: It is an action of a fault's method, and not a probe, a control or an undo.
+        breaks: It may break something, whatever the experiment calls it: no probe that only looks, no control,
+            no undo that takes back.
 
         share: How much of what it aims at it breaks, 0 to 1; None when that cannot be told.
     """
@@ -310,7 +311,8 @@ def _radius(proposal: Proposal, rules: Rules, where: str) -> Iterator[Problem]:
         if proposal.regions is None and not rules.untold:
             yield Problem(
                 f"which regions its faults reach cannot be told from the plan, and {rules.regions} is the most {where}",
-                hint="write the region into the experiment or under with:, or have untold: allow added",
+                hint="write the region into all that runs and is no probe of a module that ends in .probes, "
+                "or have untold: allow added",
             )
         elif proposal.regions is not None and len(proposal.regions) > rules.regions:
             yield Problem(

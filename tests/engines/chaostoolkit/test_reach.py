@@ -31,7 +31,10 @@ def test_everything_that_runs_code_is_named_wherever_it_stands() -> None:
         **{
             "steady-state-hypothesis": {
                 "title": "s",
-                "probes": [python("look", kind="probe") | {"tolerance": python("judge", "mine.tolerance", "probe")}],
+                "probes": [
+                    python("look", "chaosk8s.pod.probes", kind="probe")
+                    | {"tolerance": python("judge", "mine.probes", "probe")}
+                ],
             }
         },
     )
@@ -43,9 +46,9 @@ def test_everything_that_runs_code_is_named_wherever_it_stands() -> None:
         ("http:${base}/x", True),
         ("python:mine.actions.undo", False),
         ("python:mine.control.control", False),
-        ("python:mine.find.n", False),
-        ("python:chaosk8s.pod.actions.look", False),
-        ("python:mine.tolerance.judge", False),
+        ("python:mine.find.n", True),
+        ("python:chaosk8s.pod.probes.look", False),
+        ("python:mine.probes.judge", False),
     }
 
 
@@ -76,7 +79,8 @@ def test_a_share_is_what_the_arguments_say(arguments: dict[str, Any], share: flo
         ([python("a", "x", region="${unknown}")], None),
         ([python("a", "x", region="east"), python("b", "x")], None),
         ([python("stop_instances", "chaosaws.ec2.actions")], ("eu-west-1",)),
-        ([python("look", "x", "probe")], ()),
+        ([python("look", "x.probes", "probe")], ()),
+        ([python("look", "x", "probe")], None),
     ],
 )
 def test_regions_are_those_that_actions_name(method: list[dict[str, Any]], regions: tuple[str, ...] | None) -> None:
@@ -89,3 +93,50 @@ def test_an_action_that_is_left_out_breaks_nothing() -> None:
     found = reach(experiment(python("terminate_pods", all=True) | {"dry": True}), {})
 
     assert found.calls == (Call("python:chaosk8s.pod.actions.terminate_pods"),)
+
+
+STOP = ("stop_instances", "chaosaws.ec2.actions")
+KILL = python("kill_region", "drill.actions.lab", region="east")
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        experiment(python(*STOP, "probe")),
+        experiment(rollbacks=[python(*STOP)]),
+        experiment(configuration={"n": python(*STOP, "probe")}),
+        experiment(**{"steady-state-hypothesis": {"title": "s", "probes": [python(*STOP, "probe")]}}),
+        experiment(python("look", "x.probes", "probe") | {"tolerance": python(*STOP, "probe")}),
+    ],
+    ids=["probe", "rollback", "configuration", "hypothesis", "tolerance"],
+)
+def test_an_action_breaks_whatever_it_is_called_and_wherever_it_stands(hidden: dict[str, Any]) -> None:
+    """Chaos Toolkit calls the same function for a probe, for an undo and for a configuration."""
+    found = reach(hidden, {"aws_region": "eu-west-1"})
+
+    assert (found.calls[0], found.regions) == (Call(f"python:{STOP[1]}.{STOP[0]}", breaks=True), ("eu-west-1",))
+
+
+@pytest.mark.parametrize(
+    ("undo", "regions"),
+    [
+        (python("restore_region", "drill.actions.lab", region="east", within=120), ("east",)),
+        (python("restore_links", "drill.actions.lab"), ("east",)),
+        (python("restore_region", "drill.actions.lab", region="west"), ("east", "west")),
+        (python("restore_region", "drill.actions.lab", region="${unknown}"), None),
+        (python("start_experiment", "chaosaws.fis.actions"), None),
+        (python("kill_members", "drill.actions.lab"), None),
+    ],
+)
+def test_an_undo_counts_with_the_regions_it_names(undo: dict[str, Any], regions: tuple[str, ...] | None) -> None:
+    """One that only takes back what its method did adds nothing; one that breaks is told by its name."""
+    assert reach(experiment(KILL, rollbacks=[undo]), {}).regions == regions
+
+
+def test_a_request_that_looks_breaks_nothing() -> None:
+    """A GET that asks whether service is well is no fault; a POST may be."""
+
+    def asks(method: str) -> dict[str, Any]:
+        return {"type": "probe", "name": "ask", "provider": {"type": "http", "url": "http://x/", "method": method}}
+
+    assert [reach(experiment(KILL, asks(method)), {}).regions for method in ("GET", "POST")] == [("east",), None]
