@@ -259,6 +259,14 @@ def test_a_held_minute_shows_a_time_of_day_between_the_windows_ends(when, opens,
         assert wall.weekday() in days or (overnight and (wall.weekday() - 1) % 7 in days)
 
 
+def test_a_drill_that_outlasts_the_calendar_is_refused_by_a_window() -> None:
+    """Thousands of steps of ten years each end after the last date there is: outside of every window."""
+    endless = replace(RUN, lasts=10**24)
+
+    assert asked(Rules(windows=(Window((1,), 0, 24 * 60, BERLIN),)), endless)[0].startswith("now is outside")
+    assert asked(Rules(), endless) == []
+
+
 # --- patterns -------------------------------------------------------------------------------------------------------
 
 

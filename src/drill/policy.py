@@ -19,6 +19,7 @@ from drill.windows import Freeze, Window
 
 # Code that comes with drill; all else that an experiment calls must stand in a policy.
 KNOWN = ("python:drill.actions.**", "python:chaosaws.**", "python:chaosk8s.**")
+_MILLENNIUM = 365_000 * 24 * 3600 * 10**6  # microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +262,8 @@ def _people(proposal: Proposal, rules: Rules, person: Person, where: str) -> Ite
 
 
 def _times(proposal: Proposal, rules: Rules, when: datetime, where: str) -> Iterator[Problem]:
-    ends = when + timedelta(microseconds=-(-proposal.lasts // 1000))
+    # Many steps of years each would end after the last year that a date can have.
+    ends = when + timedelta(microseconds=min(-(-proposal.lasts // 1000), _MILLENNIUM))
     lasts = wording.duration(proposal.lasts)
     if rules.longest is not None and proposal.lasts > rules.longest:
         yield Problem(

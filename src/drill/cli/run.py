@@ -169,10 +169,10 @@ def _again(drill: Drill, times: int, reports: Path, carry_out: Callable[[int], F
 
 
 def _cycle(text: str | None) -> int | None:
-    from drill.spec.shape import parse_duration
+    from drill.spec.shape import LONGEST, parse_duration
 
     cycle = None if text is None else parse_duration(text)
-    if text is not None and not cycle:
+    if text is not None and (not cycle or cycle > LONGEST):
         raise SpecError(f'--cycle must be a duration such as "20s" or "5m", not "{text}"')
     return cycle
 
@@ -214,12 +214,12 @@ def _load(
 
 def _objectives(given: dict[str, Any]) -> list[Any]:
     from drill.model import Measure, Objective
-    from drill.spec.shape import parse_duration
+    from drill.spec.shape import LONGEST, parse_duration
 
     objectives = []
     for key, value in given.items():
         target = parse_duration(value) if isinstance(value, str) else value
-        if target is None:
+        if target is None or (isinstance(value, str) and target > LONGEST):
             raise SpecError(f'--{key} must be a duration such as "90s" or "5m", not "{value}"')
         objectives.append(Objective(measure=Measure(key), target=target))
     if not objectives:

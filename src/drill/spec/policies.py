@@ -36,6 +36,8 @@ from drill.windows import DAYS, Freeze, Window
 
 NAME = "drill-policy.yaml"
 
+_FIRST, _LAST = 1970, 9000  # years
+
 
 @dataclass(frozen=True, slots=True)
 class Zone:
@@ -77,7 +79,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A day, or a day and a time; local, without a zone."""
+    """A day, or a day and a time; local, without a zone; in years that have a day before and after in every zone."""
 
     expected: str = 'a day such as 2026-12-20, or "2026-12-20 18:00"'
 
@@ -89,7 +91,13 @@ class Moment:
             except ValueError:
                 value = None
         if isinstance(value, date) and not (isinstance(value, datetime) and value.tzinfo):
-            return value
+            if _FIRST <= value.year <= _LAST:
+                return value
+            return problems.error(
+                f"{name} must lie in the years {_FIRST} to {_LAST}, not {value.year:04}",
+                node.at,
+                "to allow no drill at all, say windows: []",
+            )
         return problems.error(f"{name} must be {self.expected}, not {found(node)}", node.at)
 
     def schema(self) -> dict[str, Any]:

@@ -155,6 +155,10 @@ _UNITS = {"h": 3600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10*
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?(?:(\d+)us)?", re.ASCII)
 
 
+# Ten years, in nanoseconds: a drill ends within somebody's lifetime, and every instant in it has a date.
+LONGEST = 10 * 365 * 24 * 3600 * 10**9
+
+
 def parse_duration(text: str) -> int | None:
     """Nanoseconds of `250ms`, `30s`, `5m`, `1h30m`; None when it is none of those."""
     match = _DURATION.fullmatch(text)
@@ -175,8 +179,10 @@ class Duration:
     def read(self, node: Node, name: str, problems: Problems) -> Any:
         if isinstance(node.value, str):
             value = parse_duration(node.value)
-            if value is not None and value >= self.least:
+            if value is not None and self.least <= value <= LONGEST:
                 return value
+            if value is not None and value > LONGEST:
+                return problems.error(f"{name} must be at most 87600h (ten years), not {found(node)}", node.at)
             if value is not None:
                 return problems.error(f"{name} must be longer than {node.value}", node.at)
         hint = None
