@@ -188,13 +188,18 @@ exit $code
 """
 
 
-def on_a_full_disk(world: World, wait: str) -> subprocess.Popen[str]:
-    (world.folder / "reports").mkdir()
+def _alone() -> list[str]:
+    """How to run something in a mount namespace of its own."""
     alone = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
     if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no mount namespace can be had here")
+    return alone
+
+
+def on_a_full_disk(world: World, wait: str) -> subprocess.Popen[str]:
+    (world.folder / "reports").mkdir()
     run = subprocess.Popen(
-        [*alone, "sh", "-c", FULL, "sh", sys.executable, "-m", "drill", "run", str(world.drill(within="60s"))],
+        [*_alone(), "sh", "-c", FULL, "sh", sys.executable, "-m", "drill", "run", str(world.drill(within="60s"))],
         cwd=world.folder,
         env={**world.environment, "WAIT": wait},
         stdout=subprocess.PIPE,
@@ -230,3 +235,32 @@ def test_a_disk_that_fills_up_during_the_fault_ends_the_drill_with_its_evidence(
     assert "No space left on device" in record["reason"]
     assert not (left / RESERVE).exists()
     assert left.stat().st_mode & 0o777 == 0o700
+
+
+# As FULL, but every folder for passing files is full. The project is still reached, as the folder one is in.
+FULL_EVERYWHERE = """
+for there in /tmp /var/tmp; do
+    mount -t tmpfs -o size=1m drill-test $there || exit 99
+    head -c 4m /dev/zero > $there/filler 2>/dev/null
+done
+exec "$@"
+"""
+
+
+def test_a_fault_is_undone_where_nothing_can_be_written(world: World) -> None:
+    """A process that comes to undo what a dead run broke finds no folder for passing files, and needs none."""
+    killed = world.start("run", world.drill(within="60s"))
+    world.until(lambda: world.frozen() and bool(world.events(Injected)), "the fault is journaled")
+    world.kill(killed)
+
+    done = subprocess.run(
+        [*_alone(), "sh", "-c", FULL_EVERYWHERE, "sh", sys.executable, "-m", "drill", "restore"],
+        cwd=world.folder,
+        env={name: value for name, value in world.environment.items() if name not in ("TMPDIR", "TEMP", "TMP")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert not world.frozen(), done.stderr
