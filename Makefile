@@ -45,7 +45,7 @@ lint: $(VENV)/.dev ## style, types, import contracts
 
 .PHONY: test
 test: $(VENV)/.dev ## every test, with real servers on loopback
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 .PHONY: quick
 quick: $(VENV)/.dev ## the tests that start no lab
