@@ -74,7 +74,7 @@ class Scrubber:
 _IN_ADDRESS = re.compile(r"(?<=://)([^/@:\s]*):([^/@\s]+)@")
 _IN_DSN = re.compile(r"(?i)(\bpassword\s*=\s*)('[^']*'|[^'\s&]+)")
 _NAMED_SO = re.compile(
-    r"(?i)passw|passphrase|secret|token|credential|private|api[-_]?key|access[-_]?key|authorization|cookie"
+    r"(?i)passw|passphrase|secret|token|credential|private|api[-_]?key|access[-_]?key|(^|_)pwd$|authorization|cookie"
 )
 # As a word of its own, a shorter one ("postgres") would take innocent text with it.
 _TELLING = 8
@@ -84,8 +84,9 @@ def concealed(plan: Plan) -> tuple[Plan, dict[str, str]]:
     """
     The plan as it may be written down, and what was taken out of it, by name.
 
-    For passwords that somebody wrote into a probe, a load, or a value on the command line, where a
-    reference to the environment should stand. Only what is needed to ask is taken out: an undo needs none of it.
+    For passwords that somebody wrote into a probe or a load, or gave them on the command line, where a
+    reference to the environment should stand. What an experiment is given stays: its undo needs it, and
+    reading the drill warns of it.
     """
     found: dict[str, str] = {}
     probes = tuple(

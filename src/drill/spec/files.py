@@ -162,6 +162,14 @@ class Files:
         given = at.get("with")
         if given:
             references.check(given, {*self.endpoints, *self.values}, self.lab, self.problems)
+            for key, node in given.items:
+                # The undo needs it: it cannot be taken out of the journal, as a probe's password is.
+                if written({key.value: references.fill(node.value, self.values.get)}):
+                    self.problems.warning(
+                        f"a secret is handed in under {key.value}, and will stand in the journal as it is",
+                        node.at,
+                        "take it from the environment: ${env:NAME}",
+                    )
         if path:
             self.read_fault(name, path, fields["engine"], fields["with"] or {}, value.at)
 
