@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from drill import journal
+from drill import run as running
+from drill.cli import drill
 from drill.clock import SystemClock
 from drill.engines import Gate
-from drill.errors import EnvironmentFault, FaultLeftInPlace
+from drill.errors import EnvironmentFault, FaultLeftInPlace, Refused
 from drill.journal import Journal, replay, salvage
 from drill.model import (
     Anchor,
@@ -273,18 +276,33 @@ def test_an_undo_that_waits_for_another_is_tried_again_after_it(world: World, di
 
 
 async def test_a_journal_that_others_can_write_is_not_acted_upon(tmp_path: Path) -> None:
-    """It says what is run: whoever may write it would run that as us."""
+    """It says what is run: whoever may write it would run that as us. That it may have left a fault is told."""
     log = Journal(tmp_path / "run")
     log.append(BEGAN)
     log.close()
     path = log.path
     path.chmod(0o666)
 
-    assert unfinished(tmp_path) == []
+    assert unfinished(tmp_path) == [tmp_path / "run"]
     with pytest.raises(EnvironmentFault, match="others may write"):
         await restore_run(tmp_path / "run", print)
     path.chmod(0o600)
     assert unfinished(tmp_path) == [tmp_path / "run"]
+
+
+def test_nothing_is_broken_where_the_guardian_could_not_undo_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where everybody may write every folder, as on mounts of WSL and CIFS, no run begins."""
+    reports = world.folder / "mount"
+    monkeypatch.setattr(running, "run_id", lambda drill: "open")  # such a folder cannot be had here but beforehand
+    (reports / "open").mkdir(parents=True)
+    (reports / "open").chmod(0o777)
+    monkeypatch.setenv("XDG_STATE_HOME", world.environment["XDG_STATE_HOME"])
+
+    done = CliRunner().invoke(drill, ["run", str(world.drill()), "--reports", str(reports)])
+
+    assert isinstance(done.exception, Refused), done.output
+    assert f"could be undone after its death: others may write {reports / 'open'}" in str(done.exception)
+    assert (done.exception.exit_code, salvage(reports / "open")) == (4, (History(()), None))
 
 
 def test_a_dead_run_is_found_wherever_its_reports_are(world: World) -> None:

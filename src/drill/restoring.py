@@ -131,8 +131,12 @@ def unfinished(reports: Path) -> list[Path]:
 
 
 def left_something(folder: Path) -> bool:
-    """Whether the run in *folder* is over and may have left a fault."""
-    if not (folder / NAME).is_file() or _not_ours(folder) or is_live(folder):
+    """
+    Whether the run in *folder* is over and may have left a fault.
+
+    Also a run that is not ours to restore, where it can be read: a person must hear of its fault.
+    """
+    if not os.access(folder / NAME, os.R_OK) or not (folder / NAME).is_file() or is_live(folder):
         return False
     last = last_event(folder)
     if isinstance(last, Ended) and last.completion is not Completion.UNSAFE:
@@ -150,6 +154,20 @@ def _not_ours(folder: Path) -> str:
             if found.st_mode & 0o002:
                 return f"others may write {path}"
     return ""
+
+
+def refuse_what_nobody_may_restore(folder: Path) -> None:
+    """
+    Whether the journal of a run that is about to begin could be acted upon later.
+
+    Raises:
+        Refused: Not so: what the run broke, nothing would undo once the run has died.
+    """
+    if stranger := _not_ours(folder):
+        raise Refused(
+            f"nothing that this run breaks could be undone after its death: {stranger}",
+            hint="a mount perhaps that gives every file to everybody (WSL, CIFS, NFS): --reports FOLDER on another",
+        )
 
 
 def open_undos(history: History, *, doubt: bool = False) -> dict[str, Undo]:
@@ -204,7 +222,8 @@ async def restore_run(
     if stranger := _not_ours(folder):
         raise EnvironmentFault(
             f"the run {folder.name} is not restored: {stranger}, and its undo would be carried out as you",
-            hint="restore it as who ran it; or look at its undo, and make its folder and journal yours alone",
+            hint="restore it as who ran it; or look at its undo, copy its folder to where it is yours alone, "
+            "and: drill restore COPY",
         )
     with (
         _shut_out(folder, history, lock, say) as fence,

@@ -144,6 +144,7 @@ async def _carry_out(
     observer = Observer(view.event)
     journal = Journal(folder, observer=observer)
     try:
+        restoring.refuse_what_nobody_may_restore(folder)
         with nullcontext(lock) if lock else _own_lock(folder) as held:
             conductor = conductor_of(journal, held.fence)
             state.enter(home, folder)
