@@ -1204,6 +1204,8 @@ class ProbeMeasure(Value, frozen=True):
 
         failback_rto: From the beginning of the undo to the start of sustained service after it.
 
+        failback_incidents: Every outage since undoing began.
+
         error_ratio: Failed share of the samples from t0 to the undo (or the end), in parts per million;
             unknown samples widen it.
 
@@ -1233,6 +1235,7 @@ class ProbeMeasure(Value, frozen=True):
     incidents: tuple[Incident, ...] = ()
     failback: Bounds | None = None
     failback_rto: Bounds | None = None
+    failback_incidents: tuple[Incident, ...] = ()
     availability: Bounds | None = None
     latency: dict[str, Bounds] = {}
     answers: int = 0

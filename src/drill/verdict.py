@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from drill import promised, wording
-from drill.measure import agreed, combine, impact, origin_window, rto_from, total
+from drill.measure import agreed, bad_time, combine, failback, origin_window, outage, recovery, total
 from drill.model import (
     Bounds,
     Completion,
@@ -188,13 +188,13 @@ class _Case:
             case Measure.REDUNDANCY:
                 return combine(probe.rto for probe in self._probes())
             case Measure.OUTAGE:
-                return self._agreed(lambda probe: probe.outage)
+                return outage(self.history.plan, self._probes())
             case Measure.BAD_TIME:
-                return self._agreed(lambda probe: probe.bad_time)
+                return bad_time(self.history.plan, self._probes())
             case Measure.ERROR_RATIO:
-                return self._agreed(lambda probe: probe.error_ratio)
+                return agreed(self.history.plan, {probe.probe: probe.error_ratio for probe in self._probes()})
             case Measure.FAILBACK:
-                return self._agreed(lambda probe: probe.failback)
+                return failback(self.history.plan, self._probes())
             case Measure.UNPROTECTED:
                 return self.measured.unprotected
             case Measure.WORK_RECOVERY:
@@ -212,24 +212,14 @@ class _Case:
                 )
         return promised.bounds(self.objective, self.measured, self._probes())
 
-    def _agreed(self, of: Callable[[ProbeMeasure], Bounds | None]) -> Bounds | None:
-        """What the probes it is about saw together, from as many vantages as the drill asks for."""
-        return agreed(self.history.plan, {probe.probe: of(probe) for probe in self._probes()})
-
     def _rto(self) -> Bounds | None:
         """Recovery time from the origin asked for; every probe's from the same instant."""
-        probes, t0 = self._probes(), self.measured.t0
-        hit = [probe for probe in probes if probe.incidents]
-        if self.objective.origin is Origin.FAULT or t0 is None or not hit:
-            return self._agreed(lambda probe: probe.rto)
+        plan, probes, t0 = self.history.plan, self._probes(), self.measured.t0
+        if self.objective.origin is Origin.FAULT or t0 is None or not any(probe.incidents for probe in probes):
+            return recovery(plan, probes, t0)
         if self.objective.origin is Origin.IMPACT:
-            origin = impact(min((probe.incidents[0] for probe in hit), key=lambda each: each.first_failed))
-        else:
-            told = origin_window(self.objective.origin.value, self.measured.phases, t0)
-            if told is None:
-                return None
-            origin = told
-        return self._agreed(lambda probe: rto_from(probe, origin))
+            return outage(plan, probes)
+        return recovery(plan, probes, origin_window(self.objective.origin.value, self.measured.phases, t0))
 
     # --- what stands against it ----------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from drill.limits import limits
 from drill.measure import agreed, measure
 from drill.model import Agreement, Bounds, Measure, Plan, Probe, ShardMeasure, Sighted, Verdict
 from drill.verdict import judge
-from tests.measure.worlds import World, bounds, grid, objective, settled, writes
+from tests.measure.worlds import World, bounds, grid, objective, settled, window, writes
 
 PARIS = [(1000, 3000)]
 ROME = [(1000, 4000)]
@@ -197,3 +197,56 @@ def test_a_shard_that_nobody_judges_says_so() -> None:
     )
 
     assert measure(world.history()).shards == (ShardMeasure(name="eu", probes=("replicas",)),)
+
+
+def test_outages_of_two_services_one_after_the_other_add_up() -> None:
+    """One away from 10 to 20 s, the other from 20 to 30 s: their users were without service for 20 s, not ten."""
+    world = World(
+        samples={"a": grid(45_000, [(10_000, 20_000)]), "b": grid(45_000, [(20_000, 30_000)])},
+        t0=window(9950, 9960),
+        objectives=[objective(Measure.OUTAGE, 15_000), objective(Measure.BAD_TIME, 15_000)],
+    )
+    history = world.history()
+    measured = measure(history)
+
+    assert (measured.rto, measured.outage, measured.bad_time) == (
+        bounds(19_940, 20_050),
+        bounds(19_900, 20_100),
+        bounds(9900, 20_100),
+    )
+    assert [each.verdict for each in judge(history, measured).judged[:2]] == [Verdict.MISSED, Verdict.INCONCLUSIVE]
+
+
+@pytest.mark.parametrize(
+    ("agreement", "rto", "outage", "bad_time"),
+    [
+        (Agreement.ANY, bounds(0, 10_050), bounds(0, 10_100), bounds(0, 10_100)),
+        (Agreement.QUORUM, bounds(19_940, 20_050), bounds(19_900, 20_100), bounds(0, 20_100)),
+        (Agreement.ALL, bounds(19_940, 20_050), bounds(19_900, 20_100), bounds(19_900, 20_100)),
+    ],
+)
+def test_vantages_are_put_on_one_timeline(agreement: Agreement, rto: Bounds, outage: Bounds, bad_time: Bounds) -> None:
+    """Away from 10 to 20, 20 to 30 and 10 to 30 s: two of three always saw it away, and all three never."""
+    downs = {"paris": (10_000, 20_000), "rome": (20_000, 30_000), "oslo": (10_000, 30_000)}
+    world = World(
+        samples={name: grid(45_000, [down]) for name, down in downs.items()},
+        t0=window(9950, 9960),
+        about={name: {"vantage": name} for name in downs},
+        agreement=agreement,
+    )
+    measured = measure(world.history())
+
+    assert (measured.rto, measured.outage, measured.bad_time) == (rto, outage, bad_time)
+
+
+def test_vantages_that_went_away_in_turns_never_made_it_late() -> None:
+    """Each of three was away for a while, two of them late, but never two at a time: a quorum may always have been."""
+    downs = {"paris": [(10_000, 11_000), (50_000, 51_000)], "rome": [(75_000, 76_000)], "oslo": [(15_000, 16_000)]}
+    world = World(
+        samples={name: grid(90_000, down) for name, down in downs.items()},
+        t0=window(9950, 9960),
+        about={name: {"vantage": name} for name in downs},
+        agreement=Agreement.QUORUM,
+    )
+
+    assert measure(world.history()).rto == bounds(0, 41_050)

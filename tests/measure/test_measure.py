@@ -55,7 +55,7 @@ def test_a_failover_is_measured_whole() -> None:
     found = measured(samples={"reads": grid(30_000, DOWN_5S), "writes-too": grid(30_000, [(1200, 7000)])})
 
     assert (found.t0, found.disaster, found.effect) == (T0, T0, Effect.SHOWN)
-    assert (found.rto, found.outage) == (bounds(5940, 6050), bounds(5700, 5900))
+    assert (found.rto, found.outage) == (bounds(5940, 6050), bounds(5900, 6100))
     assert (found.failback, found.redundancy, found.rpo, found.lost_writes, found.holes) == (None,) * 5
     assert found.phases == (
         Phase(name="impact", window=window(900, 1000), source="reads"),

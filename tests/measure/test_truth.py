@@ -53,10 +53,14 @@ class Run:
 
 
 @st.composite
-def runs(draw: st.DrawFn, most: int = 4, shortest: int = 1, apart: int = 0) -> Run:
-    """A fault, then total outages; a probe that jitters, is slow, refused or left hanging, and misses samples."""
-    fault = draw(st.integers(60, 90))
-    t0 = Window(fault - draw(st.integers(0, 12)), fault + draw(st.integers(0, 12)))
+def runs(draw: st.DrawFn, most: int = 4, shortest: int = 1, apart: int = 0, other: Run | None = None) -> Run:
+    """
+    A fault, then total outages; a probe that jitters, is slow, refused or left hanging, and misses samples.
+
+    The fault is that of the *other* run, where there is one.
+    """
+    fault = other.fault if other else draw(st.integers(60, 90))
+    t0 = other.t0 if other else Window(fault - draw(st.integers(0, 12)), fault + draw(st.integers(0, 12)))
     down, at = [], fault
     for _ in range(draw(st.integers(0 if shortest == 1 else 1, most))):
         start = at + draw(st.integers(apart if down else 0, 90))

@@ -29,7 +29,7 @@ from drill.measure.faults import (
     undo_is_under_test,
     undos_began,
 )
-from drill.measure.groups import agreed, services, shards
+from drill.measure.groups import agreed, bad_time, failback, failback_recovery, outage, recovery, services, shards
 from drill.measure.incidents import Rule, incidents, redundancy_parameters, resolve, sustained
 from drill.measure.ledger import Exposure, Undone, Write, exposure, ledger, writes_of
 from drill.measure.overlap import overlaps
@@ -62,18 +62,22 @@ __all__ = [
     "Undone",
     "Write",
     "agreed",
+    "bad_time",
     "between",
     "combine",
     "default_deadline",
     "default_hold",
     "default_period",
     "exposure",
+    "failback",
     "impact",
     "incidents",
     "ledger",
     "measure",
     "measure_probe",
     "origin_window",
+    "outage",
+    "recovery",
     "redundancy_parameters",
     "resolve",
     "rto_from",
@@ -119,7 +123,7 @@ def _measure(history: History) -> Measured:
     promoted = promoted_once(told, [probe.name for probe in plan.probes if probe.shows == "promoted"])
     per_probe = answers(history, per_probe, t0, undone[-1] if undone and not undo_is_under_test(plan) else None)
     judged = [probe for probe in per_probe if probe.probe in plan.judged]
-    parts = shards(plan, per_probe, ledgers)
+    parts = shards(plan, per_probe, ledgers, t0)
     caches = [_cold(history, name, t0, undone) for name in plan.cache]
     amplified = [factor for name in plan.cache if (factor := _amplified(history, name, t0)) is not None]
     return Measured(
@@ -127,11 +131,11 @@ def _measure(history: History) -> Measured:
         disaster=disaster,
         effect=shown,
         proof=proof,
-        rto=agreed(plan, {probe.probe: probe.rto for probe in judged}),
-        outage=agreed(plan, {probe.probe: probe.outage for probe in judged}),
-        bad_time=agreed(plan, {probe.probe: probe.bad_time for probe in judged}),
+        rto=recovery(plan, judged, t0),
+        outage=outage(plan, judged),
+        bad_time=bad_time(plan, judged),
         error_ratio=agreed(plan, {probe.probe: probe.error_ratio for probe in judged}),
-        failback=agreed(plan, {probe.probe: probe.failback for probe in judged}),
+        failback=failback(plan, judged),
         redundancy=combine(probe.rto for probe in redundancy),
         rpo=combine(each.rpo for each in decisive),
         lost_writes=total(each.lost_writes for each in decisive),
@@ -143,8 +147,8 @@ def _measure(history: History) -> Measured:
         estimates=estimates(history, disaster),
         phases=told,
         shards=parts,
-        services=services(plan, judged),
-        failback_rto=agreed(plan, {probe.probe: probe.failback_rto for probe in judged}),
+        services=services(plan, judged, t0),
+        failback_rto=failback_recovery(plan, judged, undone[-1] if undone else None),
         failback_rpo=combine(each.failback_rpo for each in decisive),
         failback_lost=total(_failback_lost(each) for each in decisive),
         unprotected=unprotected(promoted, redundancy, t0) if t0 else None,

@@ -47,7 +47,7 @@ def measure_probe(
     end = int(samples.moments.max()) if samples else 0
     hidden = None if found else longest_unseen(series, t0, end if cut is None else cut)
     unseen = Bounds(0, hidden)
-    failback, failback_rto = (None, None) if cut is None or away else _failback(whole, cut, end)
+    failback, failback_rto, returning = (None, None, ()) if cut is None or away else _failback(whole, cut, end)
     return ProbeMeasure(
         probe=name,
         rto=None if t0 is None else (found[-1].rto if found else unseen),
@@ -59,6 +59,7 @@ def measure_probe(
         incidents=found,
         failback=failback,
         failback_rto=failback_rto,
+        failback_incidents=returning,
         healthy_before=_healthy_before(whole, t0),
         watched=t0 is not None and _watched(series, found, t0.upper if acted is None else max(t0.upper, acted)),
         after_undo=away and _came_back(whole, t0),
@@ -144,18 +145,18 @@ def _error_ratio(samples: columns.Columns, t0: Window, until: int | None) -> Bou
     return Bounds(failed * MILLION // count, -(-(failed + unknown) * MILLION // count))
 
 
-def _failback(whole: Series, began: int, end: int) -> tuple[Bounds | None, Bounds | None]:
+def _failback(whole: Series, began: int, end: int) -> tuple[Bounds | None, Bounds | None, tuple[Incident, ...]]:
     """
-    Outage and recovery time since undoing began; upper None when service was not watched for `hold` after it.
+    Outage and recovery time since undoing began, and each outage; upper None when not watched for `hold` after it.
 
     What is still failing from before the undo is not the way back's.
     """
     if not whole.sent or whole.sent[-1] < began:
-        return None, None
+        return None, None, ()
     undo = Window(began, began)
     found = whole.incidents(undo)
     unseen = Bounds(0, longest_unseen(whole, undo, end) if whole.watched(began) else None)
-    return _outage(found) or unseen, found[-1].rto if found else unseen
+    return _outage(found) or unseen, found[-1].rto if found else unseen, found
 
 
 def _healthy_before(whole: Series, t0: Window | None) -> bool:
