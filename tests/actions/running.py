@@ -39,9 +39,9 @@ def broken_and_restored(file, lab, folder):
     found = json.loads(journal.read_text())
     activities = found["run"] + found["rollbacks"]
     assert [activity["status"] for activity in activities] == ["succeeded"] * len(activities), activities
-    effect = found["run"][0]["output"]["effect"]
-    assert effect == ("none" if file.stem == "no-effect" else "shown")
-    assert found["run"][0]["output"]["evidence"]
+    output = found["run"][0]["output"]
+    assert output["effect"] == ("none" if file.stem == "no-effect" else "shown"), output
+    assert output["evidence"]
     status = lab.ask_now("status")
     assert status["links"] == []
     down = {name: state for name, state in status["processes"].items() if state["state"] != "running"}

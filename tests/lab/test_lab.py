@@ -153,10 +153,11 @@ async def test_it_is_found_by_name_by_folder_and_by_environment(lab, monkeypatch
 
 async def test_a_region_goes_dark_and_the_other_serves_then_the_first_rejoins(lab):
     """West is promoted and takes orders on a new timeline; nothing confirmed is lost; the old primary follows."""
-    url, before = lab.endpoints["orders.url"], time.monotonic_ns()
     status = await lab.status()
     region = next(row["region"] for row in status["databases"] if row["role"] == "primary")
     other = {"east": "west", "west": "east"}[region]
+    await lab.ask("prefer", region=region)
+    url, before = lab.endpoints["orders.url"], time.monotonic_ns()
     first = time.time_ns() // 1000
     taken = [number for number in range(first, first + 20) if (await order(url, number))[0] == 201]
 

@@ -57,6 +57,7 @@ def test_a_replicated_queue_keeps_every_confirmed_message(lab, tmp_path):
 async def test_a_queue_on_one_broker_loses_exactly_what_was_confirmed(lab, tmp_path):
     """The objective is missed by every message that was confirmed, and the brokers know no such queue any more."""
     done = await asyncio.to_thread(run, "queue-loss-transient", tmp_path, "--on", str(lab.folder))
+    assert (done.code, done.verdicts()["lost_writes"]) == (1, "missed"), done.said
     connection = await aiormq.connect(lab.endpoints["rabbitmq-west.url"])
     with pytest.raises(aiormq.exceptions.ChannelNotFoundEntity, match="no queue"):
         await (await connection.channel()).queue_declare("drill.queue-writes-transient", passive=True)
@@ -64,7 +65,6 @@ async def test_a_queue_on_one_broker_loses_exactly_what_was_confirmed(lab, tmp_p
 
     samples = replay(done.folder).samples("queue-writes-transient")
     confirmed = sum(sample.fate is Fate.ACKNOWLEDGED for sample in samples)
-    assert (done.code, done.verdicts()["lost_writes"]) == (1, "missed"), done.said
     assert confirmed > 100
     assert done.record["measured"]["lost_writes"] == {"lower": confirmed, "upper": confirmed, "reason": None}
 
