@@ -118,6 +118,29 @@ def test_a_refused_drill_touches_nothing(project: Path) -> None:
     assert not Path("reports").exists()
 
 
+@pytest.mark.parametrize("section", ["method", "rollbacks"])
+@pytest.mark.parametrize(
+    ("pause", "refused"),
+    [
+        (7200, "and 10\u00a0min is the most in production"),
+        ("${long}", "and 10\u00a0min is the most in production"),
+        ("${password}", "how long e may take cannot be told"),
+    ],
+)
+def test_what_carrying_out_and_undoing_take_counts_against_the_longest(
+    project: Path, section: str, pause: int | str, refused: str
+) -> None:
+    """Two hours of a pause inside an experiment are two hours, whatever the drill's own steps say."""
+    Path("drill-policy.yaml").write_text(POLICY.replace("protected: true", "longest: 10m"))
+    assert allowed()
+    slow = {**EXPERIMENT["method"][0], "pauses": {"after": pause}}
+    known = {"long": 7200, "password": {"type": "env", "key": "A_PASSWORD", "default": "7200"}}
+    Path("experiments/e.json").write_text(json.dumps({**EXPERIMENT, section: [slow], "configuration": known}))
+
+    answer = permission.ask(spec.load(Path("drills/d.yaml")).drill, os.environ)
+    assert [refused in each.message for each in answer.refusals] == [True]
+
+
 def test_a_policy_above_cannot_be_loosened_below(project: Path) -> None:
     """Every policy on the way up must allow the run."""
     below = project / "team"

@@ -50,7 +50,7 @@ def test_rules_that_say_nothing_allow_what_comes_with_drill() -> None:
         (Rules(who=("group:dba",)), "alice may not run drills in production"),
         (Rules(drills=("cache-*",)), "the drill region-failover is not among those that may run in production"),
         (Rules(systems=("payments",)), "the system orders is not among those that may run in production"),
-        (Rules(longest=MINUTE), "its steps may take 5 min, and 1 min is the most in production"),
+        (Rules(longest=MINUTE), "it may take 5 min, and 1 min is the most in production"),
         (Rules(faults=0), "it injects 1 fault, and 0 is the most in production"),
         (Rules(regions=0), "its faults name 1 region (eu-central-1), and 0 is the most in production"),
         (
@@ -70,8 +70,7 @@ def test_rules_that_say_nothing_allow_what_comes_with_drill() -> None:
         (Rules(approvals=2), "plan dddddddddddd has 0 of 2 approvals that it needs"),
         (
             Rules(windows=(Window((5, 6), 0, 24 * 60, BERLIN),)),
-            "now is outside the windows for drills in production, or it would not end in time "
-            "(its steps may take 5 min)",
+            "now is outside the windows for drills in production, or it would not end in time (it may take 5 min)",
         ),
         (
             Rules(freezes=(Freeze(datetime(2026, 11, 24), datetime(2026, 11, 25), BERLIN, "Black Friday"),)),
@@ -105,6 +104,16 @@ def test_what_the_plan_does_not_tell_is_refused_unless_that_is_allowed() -> None
         "how much python:chaosaws.x breaks",
     ]
     assert asked(replace(strict, untold=True), blind) == []
+
+
+def test_a_fault_that_lasts_nobody_knows_how_long_fits_no_limit() -> None:
+    """An engine that does not tell is not taken for a quick one."""
+    blind = replace(RUN, untimed=("outage",))
+    always = (Window(tuple(range(7)), 0, 24 * 60, BERLIN),)
+    said = ["how long outage may take cannot be told, and that is limited in production"]
+
+    assert [asked(rules, blind) for rules in (Rules(longest=MINUTE * 10), Rules(windows=always))] == [said, said]
+    assert asked(Rules(longest=MINUTE * 10, untold=True), blind) == asked(Rules(), blind) == []
 
 
 def test_an_environment_that_nobody_named_is_refused_unless_there_is_a_default() -> None:

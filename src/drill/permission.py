@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from drill import approvals as signed
+from drill import engines, plugins
 from drill import plan as planning
-from drill import plugins
 from drill.errors import Problem, Refused, SpecError
 from drill.model import Approved, Drill, Fault, FileDigest, Permission, StepKind
 from drill.policy import Approval, Call, Person, Proposal, Reach, decide, usable
@@ -111,12 +111,15 @@ def proposal(drill: Drill, cycle: int | None = None) -> Proposal:
     regions: tuple[str, ...] | None = ()
     for reach in reaches:
         regions = None if regions is None or reach.regions is None else (*regions, *reach.regions)
+    taking = engines.limits(made.faults)
+    carrying_out = sum(each.inject + each.undo for each in taking.values())
     return Proposal(
         digest=made.digest,
         drill=drill.name,
         system=drill.system,
         environment=drill.environment,
-        lasts=planning.longest(made) + (cycle if cycle is not None else drill.cycle or 0),
+        lasts=planning.longest(made) + carrying_out + (cycle if cycle is not None else drill.cycle or 0),
+        untimed=tuple(fault.name for fault in made.faults if fault.name not in taking or not taking[fault.name].told),
         faults=sum(step.kind is StepKind.INJECT for step in drill.steps),
         calls=(*(call for reach in reaches for call in reach.calls), *_around(drill)),
         regions=None if regions is None else tuple(dict.fromkeys(regions)),

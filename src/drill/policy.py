@@ -55,7 +55,9 @@ class Proposal:
     What a policy has to know of a run.
 
     Attributes:
-        lasts: Nanoseconds its steps may take at most.
+        lasts: Nanoseconds that its wait, its steps, and carrying its faults out and undoing them may take at most.
+
+        untimed: Faults of which their engines cannot tell how long that takes.
 
         faults: How many it injects.
 
@@ -69,6 +71,7 @@ class Proposal:
     system: str
     environment: str
     lasts: int = 0
+    untimed: tuple[str, ...] = ()
     faults: int = 1
     calls: tuple[Call, ...] = ()
     regions: tuple[str, ...] | None = ()
@@ -132,9 +135,9 @@ class Rules:
 
         named: Patterns of calls that a drill may make when it names them under `calls:` itself.
 
-        untold: Whether a share or a region that cannot be told from the plan is accepted.
+        untold: Whether a share, a region or a duration that cannot be told from the plan is accepted.
 
-        longest, fresh: Nanoseconds: of the steps, and the age of an approval.
+        longest, fresh: Nanoseconds: of a drill with carrying out and undoing, and the age of an approval.
     """
 
     protected: bool = False
@@ -265,14 +268,19 @@ def _times(proposal: Proposal, rules: Rules, when: datetime, where: str) -> Iter
     # Many steps of years each would end after the last year that a date can have.
     ends = when + timedelta(microseconds=min(-(-proposal.lasts // 1000), _MILLENNIUM))
     lasts = wording.duration(proposal.lasts)
+    if proposal.untimed and not rules.untold and (rules.longest is not None or rules.windows is not None):
+        yield Problem(
+            f"how long {' and '.join(proposal.untimed)} may take cannot be told, and that is limited {where}",
+            hint="use an engine that tells, or have untold: allow added",
+        )
     if rules.longest is not None and proposal.lasts > rules.longest:
         yield Problem(
-            f"its steps may take {lasts}, and {wording.duration(rules.longest)} is the most {where}",
-            hint="shorten the steps' within: and watch:",
+            f"it may take {lasts}, and {wording.duration(rules.longest)} is the most {where}",
+            hint="shorten the steps' within: and watch:, or pauses and timeouts of what the experiments do and undo",
         )
     if rules.windows is not None and not any(window.holds(when, ends) for window in rules.windows):
         yield Problem(
-            f"now is outside the windows for drills {where}, or it would not end in time (its steps may take {lasts})",
+            f"now is outside the windows for drills {where}, or it would not end in time (it may take {lasts})",
             hint=f"run it {'; or '.join(map(str, rules.windows)) or 'never: there is no window'}",
         )
     for freeze in rules.freezes:

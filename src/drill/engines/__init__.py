@@ -47,11 +47,14 @@ class Limits:
         inject, undo: All their activities together.
 
         unsaid: What an activity of the fault may take that names no timeout; None when all do.
+
+        told: False when something in it has a length that only turns out when it runs, and counts for nothing here.
     """
 
     inject: int
     undo: int
     unsaid: int | None = None
+    told: bool = True
 
 
 class Engine(Protocol):

@@ -150,7 +150,7 @@ RULES = Table(
     Key("actions", _PATTERNS, f"Code that drills may call; default {', '.join(KNOWN)}."),
     Key("actions_if_named", _PATTERNS, "Code that a drill may call when it names it under calls: itself."),
     Key("blast_radius", RADIUS, "The most that may be broken, as far as a plan tells."),
-    Key("longest", period, "The longest that a drill's steps may take."),
+    Key("longest", period, "The longest that a drill may take: waiting, steps, carrying faults out and undoing them."),
     Key("approvals", OneOf(_FEW, APPROVALS, expected="a whole number, or a mapping"), "Whose yes is needed."),
 )
 POLICY = Table(

@@ -246,16 +246,30 @@ def default_deadline(document: Document, arguments: Mapping[str, Any], *, undoin
     return UNDO_DEADLINE if undoing else DEADLINE
 
 
-def longest(document: Document, sections: Sequence[str], default: int) -> int:
-    """Nanoseconds that these sections may take, every activity at its deadline and with its pauses."""
+def longest(document: Document, sections: Sequence[str], default: int, values: Mapping[str, str] | None = None) -> int:
+    """Nanoseconds that these sections may take, every activity at its deadline and with its pauses, as far as known."""
     total = 0
     for each in sections:
         found = probes(document) if each == "steady-state-hypothesis" else section(document, each)
         for activity in found:
-            pauses = activity.get("pauses")
-            given = [seconds(pauses.get(when)) or 0 for when in ("before", "after")] if isinstance(pauses, dict) else []
-            total += deadline(activity, default) + int(sum(given) * SECOND)
+            given = _pauses(activity, values or {})
+            total += deadline(activity, default) + int(sum(seconds(each) or 0 for each in given) * SECOND)
     return total
+
+
+def pauses_known(document: Document, values: Mapping[str, str]) -> bool:
+    """Whether every pause is known before anything runs: none waits for a probe or a secret to say how long."""
+    return not any(
+        isinstance(each, str) and "${" in each
+        for activity in activities(document)
+        for each in _pauses(activity, values)
+    )
+
+
+def _pauses(activity: Document, values: Mapping[str, str]) -> list[Any]:
+    pauses = activity.get("pauses")
+    given = [pauses.get(when) for when in ("before", "after")] if isinstance(pauses, dict) else []
+    return [_filled(each, values) if isinstance(each, str) else each for each in given]
 
 
 # --- in words --------------------------------------------------------------------------------------------------------

@@ -122,10 +122,13 @@ class ChaosToolkitEngine:
         inject = doc.default_deadline(document, fault.arguments, undoing=False)
         undo = doc.default_deadline(document, fault.arguments, undoing=True)
         unsaid = any(doc.timeout(activity) is None for activity in doc.activities(document))
+        values = doc.shown(document, fault.arguments, doc.pinned(document, fault.arguments, os.environ))
+        sections = ("steady-state-hypothesis", "method", "steady-state-hypothesis")
         return Limits(
-            inject=doc.longest(document, ("steady-state-hypothesis", "method", "steady-state-hypothesis"), inject),
-            undo=doc.longest(document, ("rollbacks",), undo),
+            inject=doc.longest(document, sections, inject, values),
+            undo=doc.longest(document, ("rollbacks",), undo, values),
             unsaid=inject if unsaid else None,
+            told=doc.pauses_known(document, values),
         )
 
     def end(self, undo: Undo) -> None:
