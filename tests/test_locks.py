@@ -31,6 +31,19 @@ def test_the_number_grows_with_every_holder(tmp_path: Path) -> None:
     assert numbers == [(1, None), (2, tmp_path / "one")]
 
 
+def test_a_holder_that_never_began_hides_nobody(tmp_path: Path) -> None:
+    """The run before is only forgotten once its successor has signed: that had to undo it first, and may have died."""
+    previous = []
+    for run, signs in (("one", True), ("two", False), ("three", True), ("four", True)):
+        with locks.of_system("orders", tmp_path) as lock:
+            assert lock is not None
+            previous.append(lock.previous)
+            if signs:
+                lock.renew(tmp_path / run)
+
+    assert previous == [None, tmp_path / "one", tmp_path / "one", tmp_path / "three"]
+
+
 def test_a_look_at_a_lock_refuses_nobody(tmp_path: Path) -> None:
     """Whoever asks whether a system is busy, however often, does not make it so."""
     path, enough = tmp_path / "orders.lock", threading.Event()

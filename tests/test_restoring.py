@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from drill import journal
+from drill import journal, state
 from drill import run as running
 from drill.cli import drill
 from drill.clock import SystemClock
@@ -316,3 +316,34 @@ def test_a_dead_run_is_found_wherever_its_reports_are(world: World) -> None:
     assert (code, world.frozen()) == (0, False), out + err
     assert world.run("abort")[:2] == (0, "no drill is going on\n")
     assert not list((world.folder / "state" / "drill" / "live").iterdir())
+
+
+def test_a_dead_run_that_the_next_could_not_undo_is_told_to_the_one_after(world: World) -> None:
+    """Also where its reports lie elsewhere: a drill that never began does not hide it."""
+    killed = world.start("run", world.drill(within="60s"), "--reports", world.folder / "far")
+    world.until(world.frozen, "the service is frozen")
+    world.kill(killed)
+    for path in (world.folder / "state" / "drill" / "live").iterdir():
+        path.unlink()  # what could not be written is only harder to find
+    path = world.environment["PATH"]
+
+    world.environment["PATH"] = str(world.folder)  # no program by the name of kill
+    code, _, err = world.run("run", world.drill(within="1s"))
+    assert (code, world.frozen()) == (5, True), err
+    world.environment["PATH"] = path
+    _, _, err = world.run("run", world.drill(within="1s"))
+
+    (far,) = (world.folder / "far").iterdir()
+    assert f"{far.name} ended unsafe; when nobody has mended it since: drill restore {far}" in err
+
+
+async def test_a_dead_run_is_undone_first_wherever_its_reports_are(tmp_path: Path) -> None:
+    """Whoever has begun and never said that it was over is looked at, also when others held the lock since."""
+    far = written(tmp_path / "far" / "run")
+    state.enter(tmp_path, far)
+    said: list[str] = []
+
+    await running.restore_the_dead(tmp_path / "reports", tmp_path, "s", None, said.append)
+
+    assert said == ["undoing what run left"]
+    assert salvage(far)[0].ended is not None

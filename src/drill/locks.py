@@ -139,7 +139,7 @@ def take(path: Path, whose: str, run: Path | None = None) -> Lock:
 
 
 @contextmanager
-def held(path: Path, whose: str, run: Path) -> Iterator[Lock]:
+def held(path: Path, whose: str, run: Path | None = None) -> Iterator[Lock]:
     """`take`, and let go at the end."""
     lock = take(path, whose, run)
     try:
@@ -149,9 +149,12 @@ def held(path: Path, whose: str, run: Path) -> Iterator[Lock]:
 
 
 @contextmanager
-def of_system(system: str | None, home: Path, run: Path) -> Iterator[Lock | None]:
+def of_system(system: str | None, home: Path) -> Iterator[Lock | None]:
     """
-    Hold a system's lock for *run*: one drill at a time per system on this machine. Without a system, none.
+    Hold a system's lock: one drill at a time per system on this machine. Without a system, none.
+
+    The file goes on naming the run before until `Lock.renew` names another: whoever holds it has
+    to undo that one first, and may die over it.
 
     Raises:
         Refused: Another drill is at it.
@@ -159,7 +162,7 @@ def of_system(system: str | None, home: Path, run: Path) -> Iterator[Lock | None
     if system is None:
         yield None
         return
-    with held(home / "locks" / f"{file_name(system)}.lock", f"the system {system}", run) as lock:
+    with held(home / "locks" / f"{file_name(system)}.lock", f"the system {system}") as lock:
         yield lock
 
 

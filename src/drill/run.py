@@ -91,9 +91,11 @@ async def run(
     folder = reports / run_id(drill.name)
     taking = limits(drill.faults)
     stopping = Signals()
-    with stopping, locks.of_system(_under_test(drill, on), home, folder) as lock:
+    with stopping, locks.of_system(_under_test(drill, on), home) as lock:
         async with orders.heard(stopping, home, folder):
-            await _restore_the_dead(reports, drill.system, lock, view)
+            await restore_the_dead(reports, home, drill.system, lock, view.say)
+            if lock:
+                lock.renew(folder)
             async with _lab(drill, view, on, stopping) as lab:
                 made = plan.make(
                     drill,
@@ -175,30 +177,33 @@ def _unsafe_if(instructions: Sequence[str], error: Exception) -> Exception:
     return FaultLeftInPlace(str(error), instructions=instructions) if instructions else error
 
 
-async def _restore_the_dead(reports: Path, system: str, lock: Lock | None, view: View) -> None:
+async def restore_the_dead(
+    reports: Path, home: Path, system: str, lock: Lock | None, say: Callable[[str], None]
+) -> None:
     """
     Undo what a drill of the same system left that died with its guardian, as in a power cut.
 
-    Also one whose reports lie elsewhere, when it was the last to hold the system's lock.
+    Also one whose reports lie elsewhere, when it never said that it was over, or was the last to
+    hold the system's lock.
 
     Raises:
         FaultLeftInPlace: It could not be undone: no second fault on top of a first.
     """
-    before = lock.previous if lock else None
-    dead = restoring.unfinished(reports)
-    if before and before not in [folder.resolve() for folder in dead] and restoring.left_something(before):
-        dead.append(before)
-    for folder in dead:
+    dead = {folder.resolve(): folder for folder in restoring.unfinished(reports)}
+    for folder in (*state.entered(home), *([lock.previous] if lock and lock.previous else [])):
+        if folder.resolve() not in dead and restoring.left_something(folder):
+            dead[folder.resolve()] = folder
+    for folder in dead.values():
         history, _ = salvage(folder)
         began = next(iter(history.of(Began)), None)
         if began is None or began.plan.system != system:
             continue
         if history.ended is not None:
-            view.say(f"{folder.name} ended unsafe; when nobody has mended it since: drill restore {folder}")
+            say(f"{folder.name} ended unsafe; when nobody has mended it since: drill restore {folder}")
             continue
-        view.say(f"undoing what {folder.name} left")
+        say(f"undoing what {folder.name} left")
         try:
-            await restoring.restore_run(folder, view.say, lock=lock)
+            await restoring.restore_run(folder, say, lock=lock)
         except EnvironmentFault:
             if is_live(folder) or (began.fence and locks.is_held(Path(began.fence.path))):
                 continue  # somebody else is at it
