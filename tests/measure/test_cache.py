@@ -165,11 +165,21 @@ def test_answers_keep_their_instants() -> None:
 
 
 def test_a_spell_that_began_with_the_undo_is_the_undos() -> None:
-    """Misses from 10.0 s on, when undoing began; and from just before it."""
+    """Misses from 10.0 s on, when undoing began; and from just before it, answered before it."""
     samples = asked(30_000, lambda at: not 10_000 <= at < 14_000)
 
     assert cold_spells(samples, T0, T, HOLD, 10_000 * MS) == ()
-    assert len(cold_spells(samples, T0, T, HOLD, 10_000 * MS + 1)) == 1
+    assert len(cold_spells(samples, T0, T, HOLD, 10_002 * MS)) == 1
+
+
+@pytest.mark.parametrize("warm", [10_200, 9500])
+def test_a_cache_that_only_the_undo_warmed_never_was_warm_again(warm: int) -> None:
+    """Cold from 1.0 s on, and undone at 10 s: what came after that, or too shortly before, proves no recovery."""
+    samples = asked(30_000, lambda at: not 1000 <= at < warm)
+    cold = min(warm, 10_000) - 100
+
+    assert cold_cache(samples, T0, T, HOLD, 10_000 * MS) == bounds(cold - 960, None)
+    assert cold_cache(samples, T0, T, HOLD) == bounds(warm - 100 - 960, warm - 950)
 
 
 def test_half_of_the_hits_due_must_have_been_seen_for_warmth() -> None:

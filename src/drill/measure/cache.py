@@ -45,8 +45,9 @@ def cold_spells(
     Every time since the fault that the hit ratio over *hold* fell below 0.9 of the baseline's.
 
     A spell begins with a miss and ends with the first hit from which on the
-    ratio over *hold* is back. Spells that began at *until* (the undo) or later
-    are left out: the way back may cool the cache again.
+    ratio over *hold* is back. What was asked at *until* (the undo) or later, or
+    answered then, is left out: the way back may cool the cache again, or warm it. A
+    spell that had not ended, for *hold*, by then never did.
     """
     ratio = baseline_ratio(samples, t0)
     if ratio is None:
@@ -59,8 +60,13 @@ def cold_spells(
         recovery_ratio=misses,
         hold_min_ok=ceil(WARM * ratio * hold / (2 * period)),
     )
-    series = Series(answers(samples), resolve(parameters, period))
-    return tuple(each for each in series.incidents(t0) if until is None or each.first_failed < until)
+    told, rule = answers(samples), resolve(parameters, period)
+    whole = Series(told, rule).incidents(t0)
+    if until is None:
+        return whole
+    # A miss just before the undo is most of its own short stretch, so the whole says which are spells.
+    began = {each.first_failed for each in whole}
+    return tuple(each for each in Series(told, rule, until).incidents(t0) if each.first_failed in began)
 
 
 def cold_cache(
@@ -81,7 +87,7 @@ def cold_cache(
     spells = cold_spells(samples, t0, period, hold, until)
     if spells:
         return max(spells, key=lambda each: each.last_failed - each.first_failed).rto
-    watched = Series(answers(samples), resolve(Parameters(hold=hold), period)).watched(t0.upper)
+    watched = Series(answers(samples), resolve(Parameters(hold=hold), period), until).watched(t0.upper)
     return Bounds(0, hold) if watched else None
 
 
