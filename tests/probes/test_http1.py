@@ -195,6 +195,27 @@ async def test_a_kept_connection_that_the_server_closed_is_not_used() -> None:
     assert (reply.status, server.connections) == (200, 2)
 
 
+async def test_the_connection_used_last_is_taken_and_one_that_rests_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After two requests at once, one connection serves all that follow; the server is not left to drop the other."""
+    monkeypatch.setattr("drill.probes.http1._RESTED_S", 0.2)
+    both = asyncio.Event()
+    used: list[asyncio.StreamWriter] = []
+
+    async def answer(_: Asked, writer: asyncio.StreamWriter) -> bytes:
+        used.append(writer)
+        if len(used) == 2:
+            both.set()
+        await both.wait()
+        return respond(200)
+
+    async with http(answer) as server, client(pooled=True) as asking:
+        await asyncio.wait_for(asyncio.gather(asking.ask(to(server.url)), asking.ask(to(server.url))), 10)
+        async with asyncio.timeout(10):
+            while not any(writer.is_closing() for writer in used[:2]):
+                await asking.ask(to(server.url))
+                await asyncio.sleep(0.01)
+
+
 async def test_tls_connections_are_kept_too(tmp_path: Path) -> None:
     """Tickets that the server sends meanwhile are no answer that nobody asked for; large answers come whole."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -84,8 +84,7 @@ class Client:
             if not kept:
                 connection.close()
         if kept:
-            since = asyncio.get_running_loop().time()
-            self._resting.setdefault(request.origin, deque()).append((since, connection))
+            self._rest(request.origin, connection)
         return reply
 
     def close(self) -> None:
@@ -95,11 +94,23 @@ class Client:
                 connection.close()
         self._resting.clear()
 
+    def _rest(self, origin: Origin, connection: _Connection) -> None:
+        """Keep a connection; those that have rested too long beside it are let go."""
+        now = asyncio.get_running_loop().time()
+        resting = self._resting.setdefault(origin, deque())
+        resting.append((now, connection))
+        while not resting[0][1].usable or now - resting[0][0] > _RESTED_S:
+            resting.popleft()[1].close()
+
     def _rested(self, origin: Origin) -> _Connection | None:
-        """A kept connection that nothing has happened to since it was used."""
+        """
+        The kept connection used last, if nothing has happened to it since.
+
+        A server drops those that rest; one taken just then would fail a request of a healthy service.
+        """
         resting = self._resting.get(origin)
         while resting:
-            since, connection = resting.popleft()
+            since, connection = resting.pop()
             if connection.usable and asyncio.get_running_loop().time() - since <= _RESTED_S:
                 return connection
             connection.close()
