@@ -302,3 +302,49 @@ def test_an_approval_covers_the_programs_that_probes_start(project: Path) -> Non
 
     assert before.digest != after.digest
     assert [call.what for call in after.calls if not call.breaks] == ["process:sh"]
+
+
+@pytest.mark.parametrize(
+    ("probe", "call"),
+    [
+        ("kind: http\nurl: http://me:pw@shop/", None),
+        ("kind: http\nurl: http://me:pw@shop/\nmethod: DELETE", "http:http://shop/"),
+        ('kind: http\nwrite: {url: "http://shop/${id}"}', "http:http://shop/${id}"),
+        ("kind: http\nurl: http://evil?@shop/\nmethod: POST", "http:http://evil?@shop/"),
+        ("kind: postgres\ndsn: postgresql://me:pw@db/orders", None),
+        ("kind: postgres\ndsn: postgresql://me:pw@db/orders\nquery: TRUNCATE o", "postgres:postgresql://db/orders"),
+        ("kind: postgres\ndsn: postgresql://db/orders\nwrite: {table: t}", "postgres:postgresql://db/orders"),
+        ("kind: valkey\nurl: valkey://cache:1/0\ncommand: [FLUSHALL]", "valkey:valkey://cache:1/0"),
+        ("kind: valkey\nurl: valkey://cache:1/0\ncommand: [info, replication]", None),
+        ("kind: rabbitmq\nurl: amqp://queue/\nwrite: {queue: q}", "rabbitmq:amqp://queue/"),
+        ("kind: tcp\naddress: 127.0.0.1:9\nsend: QUIT", "tcp:127.0.0.1:9"),
+        ("kind: tcp\naddress: 127.0.0.1:9", None),
+    ],
+)
+def test_what_a_probe_may_change_stands_under_actions(project: Path, probe: str, call: str | None) -> None:
+    """A probe that can only look needs no leave; one that writes, or is told what to ask, does."""
+    Path("drill-policy.yaml").write_text(POLICY.replace("protected: true, ", ""))
+    Path("probes/reads.yaml").write_text(f"probe: reads\n{probe}\n")
+    said = [f"{call} may not be called in production"] if call else []
+
+    answer = permission.ask(spec.load(Path("drills/d.yaml")).drill, os.environ)
+    assert [each.message.partition("refuses: ")[2] for each in answer.refusals] == said
+    Path("drill-policy.yaml").write_text(
+        POLICY.replace("protected: true, ", "").replace('"]', f'", "{call or "tcp:x"}"]')
+    )
+    assert allowed()
+
+
+@pytest.mark.parametrize(
+    ("url", "needs_leave"),
+    [("${orders.url}/orders", False), ("${orders.url}.evil.example/", True), ("https://shop.example/", True)],
+)
+def test_a_load_needs_leave_for_all_but_the_lab(project: Path, url: str, needs_leave: bool) -> None:
+    """The embedded lab is there to be asked; an address that only begins like one of its endpoints is not."""
+    drill_ = DRILL.replace("environment: production", "lab: two-regions")
+    Path("drills/d.yaml").write_text(f'{drill_}load: {{url: "{url}", rate: 10}}\n')
+    Path("drill-policy.yaml").write_text(POLICY.replace("protected: true, ", "").replace("production", "lab"))
+
+    answer = permission.ask(spec.load(Path("drills/d.yaml")).drill, os.environ)
+    refusals = [each.message.partition("refuses: ")[2] for each in answer.refusals]
+    assert refusals == ([f"http:{url} may not be called in lab"] if needs_leave else [])

@@ -7,6 +7,7 @@ run: what stands near cannot loosen what stands above. Without any, a drill runs
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from drill import approvals as signed
 from drill import engines, plugins
 from drill import plan as planning
 from drill.errors import Problem, Refused, SpecError
-from drill.model import Approved, Drill, Fault, FileDigest, Permission, StepKind
+from drill.model import Approved, Drill, Fault, FileDigest, Load, Permission, Probe, StepKind
 from drill.policy import Approval, Call, Person, Proposal, Reach, decide, usable
 from drill.spec import policies
 from drill.spec.policies import Written
@@ -121,7 +122,7 @@ def proposal(drill: Drill, cycle: int | None = None) -> Proposal:
         lasts=planning.longest(made) + carrying_out + (cycle if cycle is not None else drill.cycle or 0),
         untimed=tuple(fault.name for fault in made.faults if fault.name not in taking or not taking[fault.name].told),
         faults=sum(step.kind is StepKind.INJECT for step in drill.steps),
-        calls=(*(call for reach in reaches for call in reach.calls), *_around(drill)),
+        calls=(*(call for reach in reaches for call in reach.calls), *_around(drill, made.probes, made.load)),
         regions=None if regions is None else tuple(dict.fromkeys(regions)),
         named=drill.calls,
     )
@@ -136,15 +137,60 @@ def _reach(fault: Fault) -> Reach:
     return reach
 
 
-def _around(drill: Drill) -> Iterable[Call]:
-    """Code that a drill runs beside its faults: programs that probes start, scripts that send a load."""
-    for probe in drill.probes:
-        options = probe.options if probe.kind == "command" else {}
+def _around(drill: Drill, probes: Iterable[Probe], load: Load | None) -> Iterable[Call]:
+    """
+    What a drill does beside its faults: programs that probes start, what they write, the load.
+
+    *probes* and *load* have the values of the drill filled in; what an embedded lab serves is drill's own.
+    """
+    for probe in probes:
+        options = probe.options
         for given in (options, *(value for value in options.values() if isinstance(value, dict))):
-            if "command" in given:
+            if probe.kind == "command" and "command" in given:
                 yield Call(f"process:{given['command'][0]}")
-    if drill.load is not None and drill.load.script:
-        yield Call(f"load:{drill.load.script}")
+        for target in _written_to(probe):
+            if not _of_lab(drill, target):
+                yield Call(f"{probe.kind if probe.kind in _KINDS else 'probe'}:{_nameless(target)}")
+    if load is not None and load.script:
+        yield Call(f"load:{load.script}")
+    elif load is not None and not _of_lab(drill, str(load.request.get("url"))):
+        yield Call(f"http:{_nameless(str(load.request.get('url')))}")
+
+
+_KINDS = ("http", "postgres", "valkey", "rabbitmq", "tcp")
+# What a probe of a kind is told to do besides writing ids; who wrote it knows whether it only looks, drill does not.
+_TOLD = {"postgres": "query", "valkey": "command", "tcp": "send"}
+
+
+def _written_to(probe: Probe) -> list[str]:
+    """Where a probe sends what may change something; empty when it can only look."""
+    options, kind = probe.options, probe.kind
+    write = options.get("write")
+    method = str(options.get("method") or "GET")
+    told = options.get(_TOLD.get(kind, ""))
+    asks = kind == "valkey" and isinstance(told, list) and str(told[0]).upper() in _ASKS
+    changes = "write" in options or (told and not asks) or (kind == "http" and method not in _LOOKS)
+    if kind == "command" or not changes:
+        return []
+    places = [write.get("url") if isinstance(write, dict) else None, *(options.get(key) for key in _PLACES)]
+    place = next((place for place in places if place), kind)
+    return [str(each) for each in (place if isinstance(place, list) else [place])]
+
+
+_LOOKS = ("GET", "HEAD", "OPTIONS")
+_ASKS = ("PING", "INFO", "ROLE", "GET", "EXISTS")
+_PLACES = ("url", "dsn", "address")
+
+
+def _of_lab(drill: Drill, target: str) -> bool:
+    """Whether it is an endpoint of the embedded lab that the drill brings up, and nothing that only begins like one."""
+    found = re.fullmatch(r"\$\{([^{}]+)\}(/.*)?", target)
+    return drill.lab is not None and found is not None and found[1] in drill.endpoints
+
+
+def _nameless(url: str) -> str:
+    """An address without user name and password, which nobody has to read in a refusal."""
+    return re.sub(r"(?<=://)[^/?#@\\]*@", "", url)
 
 
 def _permission(written: Iterable[Written], person: Person, counted: Iterable[Approval]) -> Permission:

@@ -28,7 +28,9 @@ class Call:
     One thing that a drill would have run.
 
     Attributes:
-        what: `python:module.function`, `process:program`, `http:url`, `engine:name`; `${…}` filled in where known.
+        what: `python:module.function`, `process:program`, `http:url`, `engine:name`, `load:script`, and of a
+            probe that may change something `KIND:address` (`postgres:postgresql://host/db`; `probe:…` of a
+            kind that does not come with drill); `${…}` filled in where known.
 
         breaks: It may break something, whatever the experiment calls it: no probe that only looks, no control,
             no undo that takes back.

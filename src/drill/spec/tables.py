@@ -97,7 +97,7 @@ STEP = Table(
 
 PATTERN = Text(
     'a pattern such as "python:chaosgcp.**", "process:kubectl" or "http:https://chaos.example/**"',
-    pattern=r"(python|process|http|engine|load):\S.*",
+    pattern=r"(python|process|http|engine|load|postgres|valkey|rabbitmq|tcp|probe):\S.*",
     lines=False,
 )
 
