@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from drill.measure import Undone, exposure, ledger, writes_of
-from drill.model import SECOND, Bounds, Fate, Ledger, Sample, SurvivorRead, Window, WritesPlanned
+from drill.model import SECOND, Bounds, Fate, Ledger, Outcome, Sample, SurvivorRead, Window, WritesPlanned
 from tests.measure.worlds import MS, bounds, read, settled, window, write, writes
 
 KILL = window(4013, 4014)
@@ -315,6 +315,16 @@ def test_before_a_later_action_writes_must_have_been_sent() -> None:
     silent = exposure(writes_of(samples).values(), samples, KILL, 5 * MS, later=[9000 * MS])
 
     assert (kept.enough, fell_behind.enough, silent.enough) == (True, False, False)
+
+
+def test_slots_in_which_this_prober_failed_before_anything_left_are_no_writes() -> None:
+    """Unknown and known not to be written: they expose nothing to a later action."""
+    refused = [
+        Sample(at * MS, at * MS, at * MS, Outcome.UNKNOWN, id=at, fate=Fate.REFUSED) for at in range(4015, 5000, 5)
+    ]
+    samples = [*writes(800), *refused]
+
+    assert not exposure(writes_of(samples).values(), samples, KILL, 5 * MS, later=[5000 * MS]).kept_up
 
 
 def test_a_write_that_ended_with_the_first_reading_must_be_in_both() -> None:

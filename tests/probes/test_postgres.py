@@ -228,8 +228,8 @@ async def test_more_than_a_server_can_do_is_unknown_and_leaves_it_its_connection
 
     busy = [answer for answer in answers if answer.outcome is Outcome.UNKNOWN]
     assert first.outcome is Outcome.OK
-    assert {(one.detail, one.fate) for one in busy} == {
-        ("not sent: every connection of this prober is in use, though answers come", Fate.REFUSED)
+    assert {(one.detail, one.fate, one.sent) for one in busy} == {
+        ("not sent: every connection of this prober is in use, though answers come", Fate.REFUSED, False)
     }
     assert {one.outcome for one in answers} == {Outcome.OK, Outcome.UNKNOWN}
     assert len(answers) - len(busy) == len(survivors) - 1 <= 60

@@ -304,6 +304,23 @@ def test_a_write_that_was_never_sent_uses_no_id():
     assert {(sample.id, sample.fate) for sample in samples if sample.sent is None} == {(None, None)}
 
 
+def test_an_answer_that_nothing_was_sent_leaves_a_slot_that_was_never_sent():
+    """Whatever else the kind says of it: no instant, no id, no fate, and not counted as sent."""
+
+    async def write(id: int | None) -> Answer:
+        return Answer(Outcome.UNKNOWN, "not sent: busy", fate=Fate.REFUSED, sent=id == 2)
+
+    sampler, samples = watch(write, lasting=400 * MILLISECOND, ids=itertools.count(1))
+
+    assert [(sample.outcome, sample.sent is None, sample.id, sample.fate) for sample in samples] == [
+        (Outcome.UNKNOWN, True, None, None),
+        (Outcome.UNKNOWN, False, 2, Fate.REFUSED),
+        (Outcome.UNKNOWN, True, None, None),
+        (Outcome.UNKNOWN, True, None, None),
+    ]
+    assert (sampler.counts.sent, sampler.counts.unknown) == (1, 4)
+
+
 def test_a_broken_plugin_proves_nothing():
     """An exception that a kind should have classified gives an unknown sample that names it."""
 

@@ -16,7 +16,7 @@ import numpy as np
 from drill.columns import NEVER
 from drill.measure.bounds import combine
 from drill.measure.writes import Ids, Write, Writes, writes_of
-from drill.model import SECOND, Bounds, Fate, Ledger, Sample, SurvivorRead, Window, WritesPlanned
+from drill.model import SECOND, Bounds, Fate, Ledger, Outcome, Sample, SurvivorRead, Window, WritesPlanned
 
 __all__ = ["Exposure", "Settled", "Undone", "Write", "data_loss", "exposure", "holes", "ledger", "writes_of"]
 
@@ -105,7 +105,7 @@ def exposure(
     for action in later:
         due = [sample for sample in slots if action - window <= sample.planned < action]
         planned = max(len(due), window // every)
-        kept_up = kept_up and sum(sample.sent is not None for sample in due) * 10 >= planned * 9
+        kept_up = kept_up and sum(map(_left, due)) * 10 >= planned * 9
     return Exposure(
         count=len(acknowledged),
         needed=min(max(-(-window // (2 * every)), 20), 100),
@@ -113,6 +113,11 @@ def exposure(
         oldest_age=max(5 * every, SECOND),
         kept_up=kept_up,
     )
+
+
+def _left(sample: Sample) -> bool:
+    """Whether the write of a slot may have reached the service: not when this prober failed before it was out."""
+    return sample.sent is not None and not (sample.outcome is Outcome.UNKNOWN and sample.fate is Fate.REFUSED)
 
 
 def settled_reads(reads: Iterable[SurvivorRead], writes: Mapping[int, Write]) -> list[Settled]:

@@ -31,6 +31,8 @@ class Answer(msgspec.Struct, frozen=True):
         fate: What is known of the write, for a writing probe.
 
         value: A number the answer carried.
+
+        sent: False when nothing was tried: the slot counts as one that was never sent, whatever else is said here.
     """
 
     outcome: Outcome
@@ -38,6 +40,7 @@ class Answer(msgspec.Struct, frozen=True):
     served_by: str | None = None
     fate: Fate | None = None
     value: float | None = None
+    sent: bool = True
 
 
 class Prober(Protocol):

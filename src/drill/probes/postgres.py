@@ -189,7 +189,7 @@ class PostgresProbe:
                 session = await (self._pool.take() if self._pooled else self._connect())
             except Busy:
                 why = "not sent: every connection of this prober is in use, though answers come"
-                return Answer(Outcome.UNKNOWN, why, fate=None if id is None else Fate.REFUSED)
+                return Answer(Outcome.UNKNOWN, why, fate=None if id is None else Fate.REFUSED, sent=False)
             except self._errors as error:
                 # Without a connection nothing was written.
                 return self._failed(error, None if id is None else Fate.REFUSED)

@@ -242,6 +242,9 @@ class Sampler:
         if request.recorded:
             return
         assert request.sent is not None
+        if not answer.sent:
+            self._finish(request, Sample(request.planned, None, None, Outcome.UNKNOWN, answer.detail))
+            return
         ended = self._clock.now()
         if ended - request.sent > self.probe.deadline:
             # Its timer would have come first had the loop been running: then nobody knows when the answer came.
