@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drill.model import Outcome, Plan, Probe, Sample
+from drill.model import Outcome, Plan, Probe, Sample, SurvivorRead
 from drill.scrub import Scrubber, concealed
 
 secrets = st.text(st.characters(exclude_categories=["Cs"]), min_size=8, max_size=40).filter(
@@ -87,6 +87,19 @@ def test_samples_are_scrubbed_where_they_say_something():
 
     assert scrubber.sample(good) is good
     assert scrubber.sample(bad).detail == "no user [redacted:it]"
+
+
+def test_readings_of_survivors_are_scrubbed():
+    """Who answered, and why nobody did, is said in the words of a store or of somebody's program."""
+    scrub = Scrubber({"db": "hunter22!"})
+
+    assert [
+        scrub.reading(SurvivorRead(sent=1, ended=2, ids=(3,), source="me:hunter22!@west")),
+        scrub.reading(SurvivorRead(sent=1, ended=2, error="no password hunter22! for me")),
+    ] == [
+        SurvivorRead(sent=1, ended=2, ids=(3,), source="me:[redacted:db]@west"),
+        SurvivorRead(sent=1, ended=2, error="no password [redacted:db] for me"),
+    ]
 
 
 def test_a_plan_is_written_down_without_the_passwords_in_it():

@@ -14,7 +14,7 @@ from contextlib import suppress
 from drill.clock import Clock
 from drill.errors import DrillError, EnvironmentFault, Refused
 from drill.journal import Journal
-from drill.model import SECOND, Plan, Sample, Samples, Survivors, WritesPlanned
+from drill.model import SECOND, Plan, Sample, Samples, SurvivorRead, Survivors, WritesPlanned
 from drill.probes import Prober
 from drill.probes.sampler import Sampler
 from drill.probes.survivors import found, settle
@@ -135,7 +135,7 @@ class Sampling:
                 agree=self._newest_ids[name],
                 stride=self._strides[name],
             ):
-                self._journal.append(Survivors(at=read.ended, probe=name, read=read))
+                self._keep(name, read)
 
     def _ledgers(self, *, judged: bool) -> list[str]:
         return [
@@ -152,7 +152,11 @@ class Sampling:
         first, last, prober = self._first_ids[probe], self._last_ids[probe], self._probers[probe]
         ids, source = await prober.survivors(first, last)
         read = found(prober, sent, self._clock.now(), ids, source, first, last, self._strides[probe])
-        self._journal.append(Survivors(at=read.ended, probe=probe, read=read))
+        self._keep(probe, read)
+
+    def _keep(self, probe: str, read: SurvivorRead) -> None:
+        """Journal a reading; why it failed, and who answered, is said in others' words."""
+        self._journal.append(Survivors(at=read.ended, probe=probe, read=self._scrub.reading(read)))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
-from drill.model import Plan, Sample
+from drill.model import Plan, Sample, SurvivorRead
 
 # Shorter values occur in innocent text everywhere ("1", "no"): they are taken out only where they stand alone.
 SHORTEST = 4
@@ -68,6 +68,11 @@ class Scrubber:
             return sample  # most samples are good and say nothing
         served_by = self.text(sample.served_by) if sample.served_by else sample.served_by
         return msgspec.structs.replace(sample, detail=self.text(sample.detail), served_by=served_by)
+
+    def reading(self, read: SurvivorRead) -> SurvivorRead:
+        """What somebody found in a store, without any secret in who answered or why nobody did."""
+        error = self.text(read.error) if read.error else read.error
+        return msgspec.structs.replace(read, source=self.text(read.source), error=error)
 
 
 # In an address: `scheme://user:password@host`, and `password=…` of a DSN.
