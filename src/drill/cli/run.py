@@ -172,8 +172,10 @@ def _cycle(text: str | None) -> int | None:
     from drill.spec.shape import LONGEST, parse_duration
 
     cycle = None if text is None else parse_duration(text)
-    if text is not None and (not cycle or cycle > LONGEST):
+    if text is not None and not cycle:
         raise SpecError(f'--cycle must be a duration such as "20s" or "5m", not "{text}"')
+    if cycle is not None and cycle > LONGEST:
+        raise SpecError(f'--cycle must be at most 87600h (ten years), not "{text}"')
     return cycle
 
 
@@ -219,8 +221,10 @@ def _objectives(given: dict[str, Any]) -> list[Any]:
     objectives = []
     for key, value in given.items():
         target = parse_duration(value) if isinstance(value, str) else value
-        if target is None or (isinstance(value, str) and target > LONGEST):
+        if target is None:
             raise SpecError(f'--{key} must be a duration such as "90s" or "5m", not "{value}"')
+        if isinstance(value, str) and target > LONGEST:
+            raise SpecError(f'--{key} must be at most 87600h (ten years), not "{value}"')
         objectives.append(Objective(measure=Measure(key), target=target))
     if not objectives:
         raise SpecError("nothing would be judged", hint="give --rto 30s, --rpo 1s or --lost-writes 0")
