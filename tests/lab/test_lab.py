@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 import pytest
 
 from drill.errors import EnvironmentFault
@@ -55,6 +56,16 @@ def owner(tmp_path):
     for each in started:
         each.kill()
         each.communicate()
+
+
+async def has_arrived(number, dsn):
+    """An order is in the database at *dsn*."""
+    connection = await asyncpg.connect(dsn)
+    end = time.monotonic() + 10 * PATIENCE
+    while not await connection.fetchval("SELECT count(*) FROM orders WHERE id = $1", number):
+        assert time.monotonic() < end, f"order {number} arrives"
+        await asyncio.sleep(0.05)
+    await connection.close()
 
 
 async def until(true, what, within=10.0):
@@ -199,10 +210,12 @@ async def test_what_replication_had_not_delivered_is_lost_with_its_region(lab):
     status = await lab.status()
     region = next(row["region"] for row in status["databases"] if row["role"] == "primary")
     other = {"east": "west", "west": "east"}[region]
+    # Served by the other region, each order would wait for the slow link itself.
+    await lab.ask("prefer", region=region)
     first = time.time_ns() // 1000
     await order(url, first)
+    await has_arrived(first, lab.endpoints[f"postgres-{other}.dsn"])
     await lab.ask("link", action="slow", source=region, target=other, what="postgres", latency_s=30)
-    await asyncio.sleep(0.5)  # what was sent before the link was slow has arrived
     late = [number for number in range(first + 1, first + 11) if (await order(url, number))[0] == 201]
 
     await lab.ask("kill", members=["postgres primary"])
