@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import aiormq
 import pytest
 
+from drill.clock import SystemClock
 from drill.errors import EnvironmentFault
 from drill.model import Fate, Outcome
 from drill.probes import Answer, Prober
 from drill.probes.rabbitmq import RabbitmqProbe
+from drill.probes.survivors import settle
 from tests.probes.asking import ask, opened, sampling, until
 from tests.probes.brokers import Rabbitmq, rabbitmq
 from tests.probes.servers import closed_port
@@ -215,6 +218,81 @@ async def test_a_consumer_is_back_when_its_broker_is(broker: Rabbitmq) -> None:
 
     assert before == acknowledged(broker)
     assert set(found) >= {1, confirmed}
+
+
+@contextlib.asynccontextmanager
+async def relay(port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """A way to *port*: once the event is cleared, nothing passes on the connections made until then, not their end."""
+    whole, tasks, open_ = asyncio.Event(), [], []
+    whole.set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: Callable[[], bool]) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                if passes():
+                    writer.write(data)
+            if passes():
+                writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        early = whole.is_set()
+        open_.extend((writer, back))
+
+        def passes() -> bool:
+            return whole.is_set() or not early
+
+        tasks.extend(
+            (asyncio.create_task(pump(reader, back, passes)), asyncio.create_task(pump(there, writer, passes)))
+        )
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], whole
+    finally:
+        server.close()
+        for writer in open_:
+            writer.transport.abort()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.parametrize("consume", [True, False])
+async def test_what_a_cut_link_was_handed_is_not_taken_for_lost(
+    broker: Rabbitmq, consume: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cut that tells the broker nothing: it holds messages for a link of ours that is dead, until it notices."""
+    write = {"queue": f"drill.cut.{consume}", "consume": consume}
+    async with relay(broker.port) as (port, whole):
+        url = f"amqp://guest:guest@127.0.0.1:{port}/"
+        async with opened(RabbitmqProbe, url=url, write=write) as prober:
+            before = [(await prober.sample(id)).fate for id in (1, 2)]
+            if consume:
+                await taken(prober, 1, 2)
+                whole.clear()
+            else:
+                with monkeypatch.context() as slowly:
+                    slowly.setattr("drill.probes.rabbitmq._EMPTY_AGAIN_S", 5.0)
+                    reading = asyncio.create_task(prober.survivors(1, 9))
+                    await handed(broker, str(write["queue"]))
+                    whole.clear()
+                    reading.cancel()
+                    await asyncio.wait([reading])
+            after = [(await prober.sample(id)).fate for id in (3, 4)]
+            last = [each async for each in settle(prober, 1, 9, SystemClock())][-1]
+
+    assert before + after == [Fate.ACKNOWLEDGED] * 4
+    assert last.ids is not None
+    assert set(last.ids) == {1, 2, 3, 4}
+
+
+async def handed(broker: Rabbitmq, queue: str) -> None:
+    """Wait until nothing is left in a queue that somebody reads; ten seconds at most."""
+    async with asyncio.timeout(10):
+        left: float | None = 1
+        while left:
+            left = (await ask(RabbitmqProbe, url=broker.url, queue=queue)).value
 
 
 async def taken(prober: Prober, *ids: int) -> list[int]:

@@ -61,12 +61,17 @@ class Consumer:
     Takes each message at once and acknowledges it, as a worker would; connects again for as long as it runs.
 
     *connect* opens a link to a broker; *errors* are what may go wrong with one.
+
+    Attributes:
+        lost: When its last link ended (the drill's clock), None before any did. What had been handed out there and
+            did not arrive is in no queue until the broker notices.
     """
 
     def __init__(
         self, connect: Callable[[], Awaitable[Any]], queue: str, errors: tuple[type[Exception], ...], clock: Clock
     ) -> None:
         self.seen = Deliveries()
+        self.lost: int | None = None
         self._connect = connect
         self._queue = queue
         self._errors = errors
@@ -85,6 +90,7 @@ class Consumer:
                         await self._consume(link)
                 finally:
                     link.drop()
+                    self.lost = self._clock.now()
             await asyncio.sleep(_AGAIN_S)
 
     async def _consume(self, link: Any) -> None:

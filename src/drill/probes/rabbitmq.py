@@ -11,7 +11,7 @@ from drill.clock import SystemClock
 from drill.errors import EnvironmentFault, Problem
 from drill.model import SECOND, Delivery, Fate, Outcome, Probe
 from drill.probes import Answer
-from drill.probes.amqp import PART_S, PORTS, Link
+from drill.probes.amqp import HEARTBEAT_S, PART_S, PORTS, WITHHELD_S, Link
 from drill.probes.deliveries import Consumer, Deliveries
 from drill.probes.failure import failed, said
 from drill.spec.shape import Choice, Key, ListOf, OneOf, Table, boolean, integer, text
@@ -113,6 +113,8 @@ class RabbitmqProbe:
         self._consuming: asyncio.Task[None] | None = None
         self._idle: list[Link] = []
         self._parting: set[asyncio.Task[None]] = set()
+        # When a reading failed that may still hold messages at the broker.
+        self._unread: int | None = None
 
     async def open(self) -> None:
         """
@@ -148,7 +150,7 @@ class RabbitmqProbe:
 
     async def _any(self) -> Link:
         """A link for the consumer, which has no deadline of the drill's to keep."""
-        return await self._connect(_OPEN_S / len(self._servers))
+        return await self._connect(_OPEN_S / len(self._servers), heartbeat=HEARTBEAT_S)
 
     async def _declare(self, kind: str) -> None:
         link = None
@@ -200,10 +202,10 @@ class RabbitmqProbe:
                 return link
         return await self._connect(self._share)
 
-    async def _connect(self, share: float) -> Link:
+    async def _connect(self, share: float, *, heartbeat: int = 0) -> Link:
         last: Exception | None = None
         for server in self._servers:
-            link = Link(server, self._aiormq)
+            link = Link(server, self._aiormq, heartbeat=heartbeat)
             try:
                 # The last one may use up what is left of the deadline.
                 async with asyncio.timeout(None if server is self._servers[-1] else share):
@@ -279,7 +281,7 @@ class RabbitmqProbe:
         link = None
         try:
             async with asyncio.timeout(_SURVIVORS_S):
-                link = await self._connect(_SURVIVORS_S / len(self._servers) / 2)
+                link = await self._connect(_SURVIVORS_S / len(self._servers) / 2, heartbeat=HEARTBEAT_S)
                 await (self._drained(link) if self._consumer else self._read(link))
         except self._aiormq.exceptions.ChannelNotFoundEntity as error:
             # "home node of durable queue is down" is the same error, and says nothing of the messages.
@@ -297,15 +299,31 @@ class RabbitmqProbe:
         return None if self._consumer is None else self._consumer.seen.noteworthy(first, last)
 
     async def _drained(self, link: Link) -> None:
-        """Wait until the consumer has taken everything: the queue is empty twice."""
+        """Wait until the consumer has all: the queue is empty twice, and nothing is held for a lost link."""
+        assert self._consumer is not None
         empty = 0
         while empty < 2:
             await asyncio.sleep(_EMPTY_AGAIN_S)
             waiting = (await link.wait(link.channel.queue_declare(self._queue, passive=True))).message_count
-            empty = 0 if waiting else empty + 1
+            empty = 0 if waiting or self._withheld(self._consumer.lost) else empty + 1
+
+    def _withheld(self, lost: int | None) -> float:
+        """For how many seconds a broker may yet hold what it had handed out on a link that was *lost* then."""
+        return 0.0 if lost is None else max(0.0, WITHHELD_S - (self._clock.now() - lost) / SECOND)
 
     async def _read(self, link: Link) -> None:
-        """What the queue holds: consumed without acknowledging until it is empty twice, then given back."""
+        """What the queue holds; not before what an earlier reading was handed, and could not give back, is there."""
+        await asyncio.sleep(self._withheld(self._unread))
+        try:
+            await self._hand_out(link)
+        except self._aiormq.exceptions.ChannelNotFoundEntity:
+            raise
+        except BaseException:
+            self._unread = self._clock.now()
+            raise
+
+    async def _hand_out(self, link: Link) -> None:
+        """Consume without acknowledging until the queue is empty twice, then give back."""
         seen, held = Deliveries(), 0
         channels: list[Any] = []
         limit = 0
