@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 from drill.journal import salvage
@@ -37,10 +38,16 @@ def test_a_rising_load_is_met_with_more_capacity(world: World) -> None:
     path.write_text(DRILL.format(url=world.url))
     (world.folder / "probes" / "enough.yaml").write_text(ENOUGH.format(enough=world.folder / "enough"))
 
-    run = world.start("run", path)
-    world.until(lambda: risen(world), "the load has risen and too little capacity was seen")
-    (world.folder / "enough").touch()
-    out, err = run.communicate(timeout=60)
+    for _ in range(4):
+        run = world.start("run", path)
+        world.until(lambda: risen(world), "the load has risen and too little capacity was seen")
+        (world.folder / "enough").touch()
+        out, err = run.communicate(timeout=60)
+        if "the drill was not under the load it asks for" not in out:
+            break
+        # A busy machine did not send it all, and drill says so: that is no answer to what is asked here.
+        (world.folder / "enough").unlink()
+        shutil.rmtree(world.latest())
 
     assert run.returncode == 0, out + err
     record = world.record()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,5 +31,6 @@ def test_however_a_drill_is_killed_nothing_stays_broken(tmp_path: Path) -> None:
         with ThreadPoolExecutor(3) as pool:
             found = list(pool.map(lambda case: carried_out(tmp_path, port, *case, lasts), planned))
 
-    assert {f"{each.kind} at {each.at}": each.amiss for each in found if each.amiss} == {}
+    amiss = {f"{each.kind} at {each.at}": each.amiss for each in found if each.amiss}
+    assert not amiss, json.dumps(amiss, indent=1)
     assert sum(each.was_broken for each in found) >= len(found) // 5
