@@ -241,7 +241,10 @@ def test_the_zero_of_the_clock_changes_nothing(
     )
 
     assert after == replace(
-        before, incidents=tuple(back(each) for each in before.incidents), first_good=moved(before.first_good)
+        before,
+        incidents=tuple(back(each) for each in before.incidents),
+        failback_incidents=tuple(back(each) for each in before.failback_incidents),
+        first_good=moved(before.first_good),
     )
 
 
