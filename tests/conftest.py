@@ -5,6 +5,7 @@ import functools
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from drill.lab import up
@@ -13,6 +14,11 @@ from tests.running import world
 __all__ = ["world"]
 
 ROOT = Path(__file__).parent.parent
+
+# The same examples each time, so that a change is judged by what it changes; --hypothesis-profile=random looks further.
+settings.register_profile("same", derandomize=True, database=None)
+settings.register_profile("random", print_blob=True)
+settings.load_profile("same")
 
 
 @pytest.hookimpl(optionalhook=True)
